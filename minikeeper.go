@@ -334,3 +334,26 @@ type Claim struct {
 func CompareLabels(a, b Label) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
 }
+
+// An Attempt is one try to deliver an event over one channel.
+type Attempt struct {
+	Channel string    `json:"channel"`
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome"` // one of the Attempt constants
+	Error   string    `json:"error,omitempty"`
+	Next    time.Time `json:"next,omitzero"` // when to try again, after AttemptRetry
+}
+
+// What became of an attempt.
+const (
+	AttemptDelivered = "delivered" // the channel took it
+	AttemptRetry     = "retry"     // it may work later
+	AttemptGaveUp    = "gave-up"   // it will not work on this channel
+	AttemptSkipped   = "skipped"   // the channel depends on what the event is about
+)
+
+// Pending is an event that people have not heard of yet, with what was tried.
+type Pending struct {
+	Event    Event
+	Attempts []Attempt // oldest first
+}
