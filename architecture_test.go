@@ -40,6 +40,8 @@ var mayImport = map[string][]string{
 	"internal/postfix/instance":    {".", "internal/postfix"},
 	"internal/strictyaml":          {},
 	"internal/testkit":             {},
+	"internal/demo":                {".", "internal/postfix/instance"},
+	"internal/web":                 {"."},
 	"internal/topology":            {"."},
 }
 
