@@ -127,6 +127,7 @@ func Builtin() map[string]Action {
 	return map[string]Action{
 		"command":          command{},
 		"flush-mail-queue": flushMailQueue{},
+		"restart-service":  restartService{},
 	}
 }
 

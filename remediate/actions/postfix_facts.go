@@ -1,0 +1,114 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/minikeeper/minikeeper"
+	"github.com/minikeeper/minikeeper/internal/postfix"
+)
+
+// lookAtPostfix reads what a plan depends on. It changes nothing.
+func lookAtPostfix(ctx context.Context, m Machine) (postfixFacts, error) {
+	f := postfixFacts{machine: m.Postfix, service: postfix.Service{Kind: postfix.Plain}}
+	// A second instance is nobody's service: launchd and systemd know the main one.
+	if dir := m.Postfix.ConfigDir; dir == "" || filepath.Clean(dir) == "/etc/postfix" {
+		f.service = postfix.DetectService(m.Root, m.GOOS)
+	}
+	var err error
+	if f.running, err = masterRuns(ctx, m); err != nil {
+		return postfixFacts{}, err
+	}
+	if f.managed, err = isManaged(ctx, m, f); err != nil {
+		return postfixFacts{}, err
+	}
+	return f, nil
+}
+
+// masterRuns asks postfix, which tries master's lock: a file that holds an old
+// pid does not deceive it. The answer is text as well as an exit status, since
+// status 1 is also that of a postfix that could not look.
+func masterRuns(ctx context.Context, m Machine) (bool, error) {
+	c := postfixCommand(m.Postfix, "postfix", "status")
+	res, err := m.Run.Run(ctx, *c)
+	if err != nil {
+		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+	}
+	said := string(res.Stdout) + string(res.Stderr)
+	switch {
+	case res.Exit == 0:
+		return true, nil
+	case strings.Contains(said, "is not running"):
+		return false, nil
+	default:
+		return false, fmt.Errorf("ask whether postfix runs: %w", exitError(*c, res))
+	}
+}
+
+// Exit statuses of launchctl print and systemctl is-active.
+const (
+	launchdNotFound = 113
+	systemdInactive = 3
+	systemdNoUnit   = 4
+)
+
+// isManaged tells whether the service that is responsible for master has it.
+// systemd is asked only about a master that runs: a unit that lost its master
+// may count as active or as failed, and is restarted either way.
+func isManaged(ctx context.Context, m Machine, f postfixFacts) (bool, error) {
+	switch {
+	case f.service.Kind == postfix.Launchd:
+		return jobLoaded(ctx, m, f.service.Label)
+	case f.service.Kind == postfix.Systemd && f.running:
+		c := minikeeper.Command{Path: program(m.Postfix.Command, "systemctl"), Args: []string{"is-active", f.service.Unit}}
+		return answers(ctx, m, c, systemdInactive, systemdNoUnit)
+	default:
+		return false, nil
+	}
+}
+
+// jobLoaded asks launchd whether it knows the job called label.
+func jobLoaded(ctx context.Context, m Machine, label string) (bool, error) {
+	c := minikeeper.Command{Path: program(m.Postfix.Command, "launchctl"), Args: []string{"print", "system/" + label}}
+	return answers(ctx, m, c, launchdNotFound)
+}
+
+// answers runs c and tells yes from no by its exit status.
+func answers(ctx context.Context, m Machine, c minikeeper.Command, no ...int) (bool, error) {
+	res, err := m.Run.Run(ctx, c)
+	if err != nil {
+		return false, err
+	}
+	if res.Exit == 0 {
+		return true, nil
+	}
+	for _, status := range no {
+		if res.Exit == status {
+			return false, nil
+		}
+	}
+	return false, exitError(c, res)
+}
+
+// exitError says with which status c ended, and its last words.
+func exitError(c minikeeper.Command, res minikeeper.Result) error {
+	if said := lastLine(outputOf(res)); said != "" {
+		return fmt.Errorf("%s: exit %d: %s", c, res.Exit, said)
+	}
+	return fmt.Errorf("%s: exit %d", c, res.Exit)
+}
+
+// outputOf returns all that a command printed.
+func outputOf(res minikeeper.Result) string {
+	return string(bytes.TrimSpace(bytes.Join([][]byte{res.Stdout, res.Stderr}, nil)))
+}
+
+// lastLine returns the last line of s that is not empty: programs tell their
+// reason at the end.
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}

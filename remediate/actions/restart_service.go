@@ -1,0 +1,119 @@
+package actions
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/minikeeper/minikeeper"
+)
+
+// The rungs of restart-service, from the mildest to the one that interrupts.
+const (
+	rungFlush   = "flush"
+	rungReload  = "reload"
+	rungRestart = "restart"
+)
+
+// restartService brings a service back: it starts one that is down, and for
+// one that runs it climbs from what disturbs nobody up to a restart.
+type restartService struct{}
+
+func (restartService) Name() string { return "restart-service" }
+
+func (restartService) Describe() Description {
+	return Description{
+		Doc:        "Starts a service that is down; flushes, reloads and restarts one that runs but does not work.",
+		Idempotent: true,
+		Interrupts: "smtp",
+		Params: []Param{
+			{Name: "service", Doc: "the service: postfix", Required: true},
+			{Name: "rung", Doc: "how far to go with a service that runs: flush, reload or restart (the default)"},
+		},
+	}
+}
+
+func (r restartService) Plan(ctx context.Context, m Machine, with map[string]string) (minikeeper.Plan, error) {
+	if err := r.check(with); err != nil {
+		return minikeeper.Plan{}, fmt.Errorf("plan restart-service: %w", err)
+	}
+	facts, err := lookAtPostfix(ctx, m)
+	if err != nil {
+		return minikeeper.Plan{}, fmt.Errorf("plan restart-service: %w", err)
+	}
+	rung := with["rung"]
+	if rung == "" {
+		rung = rungRestart
+	}
+	return planPostfix(facts, rung), nil
+}
+
+// check looks at the values that r can judge without seeing the machine.
+func (r restartService) check(with map[string]string) error {
+	if err := r.Describe().Check(with); err != nil {
+		return err
+	}
+	if service := with["service"]; service != "postfix" {
+		return refuse("unknown service %q (have postfix)", service)
+	}
+	switch rung := with["rung"]; rung {
+	case "", rungFlush, rungReload, rungRestart:
+		return nil
+	default:
+		return refuse("unknown rung %q (have flush, reload, restart)", rung)
+	}
+}
+
+// Operations of restart-service.
+const (
+	opTry     = "try"      // a command whose failure is told, and does not end the run
+	opLoadJob = "load-job" // have launchd know a job that it does not know
+)
+
+func (restartService) Do(ctx context.Context, m Machine, s minikeeper.Step) (string, error) {
+	switch s.Op {
+	case opTry:
+		return try(ctx, m, s.Args["what"])
+	case opLoadJob:
+		return loadJob(ctx, m, s.Args["label"], s.Args["plist"])
+	default:
+		return "", fmt.Errorf("perform %q: the action restart-service has no such operation", s.Op)
+	}
+}
+
+// try runs a command that helps if it succeeds and does no harm if it fails: a
+// mail system that hangs must not keep the next step from restarting it.
+func try(ctx context.Context, m Machine, what string) (string, error) {
+	c, ok := tried(m.Postfix)[what]
+	if !ok {
+		return "", fmt.Errorf("perform try: nothing is called %q", what)
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	res, err := m.Run.Run(ctx, *c)
+	if err != nil {
+		return fmt.Sprintf("%s; going on", err), nil
+	}
+	output := outputOf(res)
+	if res.Exit != 0 {
+		return fmt.Sprintf("%s\n%s: exit %d; going on", output, c, res.Exit), nil
+	}
+	return output, nil
+}
+
+// tried holds the commands that opTry may run, by name.
+func tried(p PostfixMachine) map[string]*minikeeper.Command {
+	return map[string]*minikeeper.Command{
+		rungFlush:  postfixCommand(p, "postqueue", "-f"),
+		rungReload: postfixCommand(p, "postfix", "reload"),
+		"stop":     postfixCommand(p, "postfix", "stop"),
+	}
+}
+
+// How long the steps of restart-service may take. postfix stop waits for five
+// seconds and then kills; a start with a long queue checks its folders first.
+const (
+	tryTimeout     = 30 * time.Second
+	checkTimeout   = time.Minute
+	restartTimeout = 2 * time.Minute
+)

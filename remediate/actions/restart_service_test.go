@@ -1,0 +1,229 @@
+package actions_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+
+	"github.com/minikeeper/minikeeper"
+	"github.com/minikeeper/minikeeper/internal/command/commandtest"
+	"github.com/minikeeper/minikeeper/internal/testkit"
+	"github.com/minikeeper/minikeeper/remediate/actions"
+)
+
+// What the tools say.
+var (
+	runs    = minikeeper.Result{Stderr: []byte("postfix/postfix-script: the Postfix mail system is running: PID: 4711\n")}
+	stopped = minikeeper.Result{Stderr: []byte("postfix/postfix-script: the Postfix mail system is not running\n"), Exit: 1}
+	unknown = minikeeper.Result{Stderr: []byte("Could not find service \"com.apple.postfix.master\" in domain for system\n"), Exit: 113}
+)
+
+const (
+	debianUnit = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
+	stockJob   = `<?xml version="1.0" encoding="UTF-8"?><plist version="1.0"><dict>
+<key>Label</key><string>%</string><key>Program</key><string>/usr/libexec/postfix/master</string>
+<key>ProgramArguments</key><array><string>master</string><string>-e</string><string>60</string></array>
+</dict></plist>`
+)
+
+// system lays out the files by which postfix's service is found.
+func system(t *testing.T, kind string) actions.Machine {
+	t.Helper()
+	m := actions.Machine{GOOS: "linux", Root: t.TempDir()}
+	put := func(name, content string) {
+		path := filepath.Join(m.Root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	job := func(label string) {
+		m.GOOS = "darwin"
+		put("System/Library/LaunchDaemons/"+label+".plist", string(replace(stockJob, label)))
+	}
+	switch kind {
+	case "plain":
+	case "second-instance":
+		m.Postfix.ConfigDir = "/etc/postfix-out"
+		put("run/systemd/system/.keep", "")
+		put("lib/systemd/system/postfix.service", debianUnit)
+	case "systemd":
+		put("run/systemd/system/.keep", "")
+		put("lib/systemd/system/postfix.service", debianUnit)
+		put("lib/systemd/system/postfix@.service", "[Service]\n")
+	case "macos-10.11":
+		job("org.postfix.master")
+	case "macos-10.12":
+		job("com.apple.postfix.master")
+	default:
+		t.Fatalf("no system %q", kind)
+	}
+	return m
+}
+
+func replace(template, value string) []byte {
+	var out []byte
+	for _, c := range []byte(template) {
+		if c == '%' {
+			out = append(out, value...)
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+func TestRestartServicePlan(t *testing.T) {
+	status := func(r minikeeper.Result) commandtest.Call { return commandtest.Call{Want: "postfix status", Give: r} }
+	active := func(exit int) commandtest.Call {
+		return commandtest.Call{Want: "systemctl is-active postfix@-.service", Give: minikeeper.Result{Exit: exit}}
+	}
+	job := func(label string, r minikeeper.Result) commandtest.Call {
+		return commandtest.Call{Want: "launchctl print system/" + label, Give: r}
+	}
+	const older, newer = "org.postfix.master", "com.apple.postfix.master"
+
+	tests := []struct {
+		name, system, rung string
+		calls              []commandtest.Call
+	}{
+		{"plain-stopped", "plain", "", []commandtest.Call{status(stopped)}},
+		{"plain-running", "plain", "restart", []commandtest.Call{status(runs)}},
+		{"plain-flush", "plain", "flush", []commandtest.Call{status(runs)}},
+		{"plain-reload", "plain", "reload", []commandtest.Call{status(runs)}},
+		{"plain-flush-of-a-stopped-one-starts-it", "plain", "flush", []commandtest.Call{status(stopped)}},
+		{"second-instance-stopped", "second-instance", "", []commandtest.Call{
+			{Want: "postfix -c /etc/postfix-out status", Give: stopped},
+		}},
+		{"second-instance-running", "second-instance", "", []commandtest.Call{
+			{Want: "postfix -c /etc/postfix-out status", Give: runs},
+		}},
+		{"systemd-stopped", "systemd", "", []commandtest.Call{status(stopped)}},
+		{"systemd-running", "systemd", "", []commandtest.Call{status(runs), active(0)}},
+		{"systemd-running-but-started-by-hand", "systemd", "", []commandtest.Call{status(runs), active(3)}},
+		{"systemd-does-not-answer", "systemd", "", []commandtest.Call{status(runs), active(1)}},
+		{"macos-10.11-stopped", "macos-10.11", "", []commandtest.Call{status(stopped), job(older, minikeeper.Result{})}},
+		{"macos-10.12-stopped", "macos-10.12", "", []commandtest.Call{status(stopped), job(newer, minikeeper.Result{})}},
+		{"macos-10.12-running", "macos-10.12", "", []commandtest.Call{status(runs), job(newer, minikeeper.Result{})}},
+		{"macos-10.12-stopped-and-not-loaded", "macos-10.12", "", []commandtest.Call{status(stopped), job(newer, unknown)}},
+		{"macos-10.12-running-but-started-by-hand", "macos-10.12", "", []commandtest.Call{status(runs), job(newer, unknown)}},
+		{"not-allowed-to-look", "plain", "", []commandtest.Call{
+			status(minikeeper.Result{Stderr: []byte("postfix: fatal: the postfix command is reserved for the superuser\n"), Exit: 1}),
+		}},
+		{"not-installed", "plain", "", []commandtest.Call{{Want: "postfix status", Err: errors.New("run postfix: file does not exist")}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := system(t, tt.system)
+			m.Run = commandtest.New(t, tt.calls...)
+			with := map[string]string{"service": "postfix", "rung": tt.rung}
+			plan, err := actions.Builtin()["restart-service"].Plan(t.Context(), m, with)
+			if errors.Is(err, actions.ErrRefused) {
+				t.Error("a machine that cannot be read is not a refusal")
+			}
+			for i := range plan.Steps { // the file's place is a folder of the test's
+				if path, ok := plan.Steps[i].Args["plist"]; ok {
+					rel, err := filepath.Rel(m.Root, path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					plan.Steps[i].Args["plist"] = "/" + rel
+				}
+			}
+			testkit.Golden(t, filepath.Join("testdata", "restart-service", tt.name+".golden"), render(plan, err))
+		})
+	}
+}
+
+func TestRestartServiceRefuses(t *testing.T) {
+	for want, with := range map[string]map[string]string{
+		`plan restart-service: refused: unknown service "httpd" (have postfix)`:               {"service": "httpd"},
+		`plan restart-service: refused: unknown rung "kill" (have flush, reload, restart)`:    {"service": "postfix", "rung": "kill"},
+		`plan restart-service: refused: parameter "service" is missing: the service: postfix`: {},
+		`plan restart-service: refused: unknown parameter "host" (have rung, service)`:        {"service": "postfix", "host": "x"},
+	} {
+		_, err := actions.Builtin()["restart-service"].Plan(t.Context(), actions.Machine{Run: commandtest.New(t)}, with)
+		if text(err) != want || !errors.Is(err, actions.ErrRefused) {
+			t.Errorf("%v: got %q, want %q", with, text(err), want)
+		}
+	}
+}
+
+func TestTryGoesOnWhateverHappens(t *testing.T) {
+	tests := []struct {
+		name, what string
+		call       commandtest.Call
+		want       string
+	}{
+		{"success", "flush", commandtest.Call{Want: "postqueue -f"}, ""},
+		{"failure", "reload", commandtest.Call{Want: "postfix reload", Give: stopped},
+			"postfix/postfix-script: the Postfix mail system is not running\npostfix reload: exit 1; going on"},
+		{"no answer", "stop", commandtest.Call{Want: "postfix stop", Err: errors.New("run postfix: context deadline exceeded")},
+			"run postfix: context deadline exceeded; going on"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := actions.Machine{Run: commandtest.New(t, tt.call)}
+			step := minikeeper.Step{Op: "try", Args: map[string]string{"what": tt.what}}
+			got, err := actions.Builtin()["restart-service"].Do(t.Context(), m, step)
+			if got != tt.want || err != nil {
+				t.Errorf("got %q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+	t.Run("not a command of its own", func(t *testing.T) {
+		step := minikeeper.Step{Op: "try", Args: map[string]string{"what": "/bin/sh"}}
+		if _, err := actions.Builtin()["restart-service"].Do(t.Context(), actions.Machine{Run: commandtest.New(t)}, step); err == nil {
+			t.Error("ran")
+		}
+	})
+}
+
+func TestLoadJob(t *testing.T) {
+	const plist = "/Library/LaunchDaemons/com.example.relay.plist"
+	var (
+		print5    = minikeeper.Result{Exit: 5, Stderr: []byte("Bootstrap failed: 5: Input/output error\n")}
+		notFound  = commandtest.Call{Want: "launchctl print system/com.example.relay", Give: unknown}
+		found     = commandtest.Call{Want: "launchctl print system/com.example.relay"}
+		enable    = commandtest.Call{Want: "launchctl enable system/com.example.relay"}
+		bootstrap = func(r minikeeper.Result) commandtest.Call {
+			return commandtest.Call{Want: "launchctl bootstrap system " + plist, Give: r}
+		}
+	)
+	refused := []commandtest.Call{notFound, enable, bootstrap(print5)}
+	var always []commandtest.Call
+	for range 5 {
+		always = append(always, refused...)
+	}
+	tests := []struct {
+		name      string
+		calls     []commandtest.Call
+		want, err string
+	}{
+		{"loaded already", []commandtest.Call{found}, "com.example.relay is loaded", ""},
+		{"loads", []commandtest.Call{notFound, enable, bootstrap(minikeeper.Result{})}, "com.example.relay is loaded", ""},
+		{"was still being unloaded", append(refused[:3:3], notFound, enable, bootstrap(minikeeper.Result{})), "com.example.relay is loaded", ""},
+		{"answers 5 and loads all the same", append(refused[:3:3], found), "com.example.relay is loaded", ""},
+		{"answers 5 for ever", always, "launchctl bootstrap system " + plist + ": exit 5: Bootstrap failed: 5: Input/output error; trying to start it all the same", ""},
+		{"refuses for good", []commandtest.Call{notFound, enable, bootstrap(minikeeper.Result{Exit: 1, Stderr: []byte("Not privileged\n")})},
+			"", "load launchd job: launchctl bootstrap system " + plist + ": exit 1: Not privileged"},
+		{"cannot be asked", []commandtest.Call{{Want: found.Want, Give: minikeeper.Result{Exit: 1, Stderr: []byte("usage\n")}}},
+			"", "load launchd job: launchctl print system/com.example.relay: exit 1: usage"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := actions.Machine{Run: commandtest.New(t, tt.calls...)}
+				step := minikeeper.Step{Op: "load-job", Args: map[string]string{"label": "com.example.relay", "plist": plist}}
+				got, err := actions.Builtin()["restart-service"].Do(t.Context(), m, step)
+				if got != tt.want || text(err) != tt.err {
+					t.Errorf("got %q, %q; want %q, %q", got, text(err), tt.want, tt.err)
+				}
+			})
+		})
+	}
+}
