@@ -43,11 +43,14 @@ func (d Deps) path(name string) string {
 // Settings holds the settings of every collector, each declared beside the
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
+	Disk DiskSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
 // have in the configuration. A constructor fails only if its settings make no
 // sense; it reads nothing.
 func Builtin() map[string]func(Deps) (Collector, error) {
-	return map[string]func(Deps) (Collector, error){}
+	return map[string]func(Deps) (Collector, error){
+		"disk": newDisk,
+	}
 }

@@ -5,6 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
+
+	"howett.net/plist"
 
 	"github.com/minikeeper/minikeeper"
 )
@@ -59,4 +64,66 @@ func firstLine(b []byte) string {
 		return string(bytes.ToValidUTF8(line[:firstLineLimit], nil)) + "…"
 	}
 	return string(bytes.ToValidUTF8(line, []byte("?")))
+}
+
+// What a program's property list may be at most. The reader of property lists
+// is recursive, and a stack that overflows cannot be caught.
+const (
+	plistLimit = 8 << 20
+	plistDepth = 64
+)
+
+// readPlist decodes the XML property list that a program printed. (The other
+// forms are files' alone, and one of them takes any word for a property list.)
+func readPlist(b []byte, into any) error {
+	b = bytes.TrimSpace(b)
+	switch {
+	case !bytes.HasPrefix(b, []byte("<?xml")):
+		return fmt.Errorf("read property list: not one: %q", firstLine(b))
+	case len(b) > plistLimit:
+		return fmt.Errorf("read property list: longer than %d MiB", plistLimit>>20)
+	case depth(b) > plistDepth:
+		return fmt.Errorf("read property list: more than %d levels deep", plistDepth)
+	}
+	if _, err := plist.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("read property list: %w", err)
+	}
+	return nil
+}
+
+// depth returns how deep arrays and dictionaries are nested in b, or more.
+func depth(b []byte) int {
+	deepest, level := 0, 0
+	for {
+		_, after, found := bytes.Cut(b, []byte("<"))
+		if !found {
+			return deepest
+		}
+		b = after
+		closing := bytes.HasPrefix(b, []byte("/"))
+		name := bytes.TrimPrefix(b, []byte("/"))
+		if !bytes.HasPrefix(name, []byte("array")) && !bytes.HasPrefix(name, []byte("dict")) {
+			continue
+		}
+		tag, _, _ := bytes.Cut(name, []byte(">"))
+		switch {
+		case closing:
+			level = max(level-1, 0)
+		case !bytes.HasSuffix(tag, []byte("/")):
+			level++
+			deepest = max(deepest, level)
+		}
+	}
+}
+
+// sorted ranges over m in the order of its keys, so that samples and errors
+// have the same order each time.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if !yield(key, m[key]) {
+				return
+			}
+		}
+	}
 }

@@ -1,0 +1,33 @@
+package collectors
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// statfs asks the kernel how full the filesystem mounted at path is.
+func statfs(path string) (usage, error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(path, &st)
+		if err == unix.EINTR { //nolint:errorlint // a raw errno
+			continue
+		}
+		if err != nil {
+			return usage{}, &os.SyscallError{Syscall: "statfs", Err: err}
+		}
+		break
+	}
+	block := uint64(st.Frsize)
+	if block == 0 { // kernels before 2.6 and some FUSE filesystems
+		block = uint64(st.Bsize)
+	}
+	return usage{
+		size:      st.Blocks * block,
+		free:      st.Bavail * block,
+		files:     st.Files,
+		filesFree: st.Ffree,
+		readonly:  st.Flags&unix.ST_RDONLY != 0,
+	}, nil
+}
