@@ -3,5 +3,5 @@
 // and stops it on each kind of system.
 //
 // It is a leaf: it reads bytes and looks for files. It runs no program,
-// changes nothing, and imports no other package of this module but the root.
+// changes nothing, and imports no other package of this module.
 package postfix
