@@ -14,6 +14,11 @@ import (
 // It completes the messages about lists and blocks that stand in its place.
 type Wanter interface{ Wants() string }
 
+// A Defaulter is a struct that sets its own defaults. SetDefaults is called
+// before its keys are read, also when its block is empty, but not when its key
+// is absent: a struct sets the defaults of the structs that it holds by value.
+type Defaulter interface{ SetDefaults() }
+
 // decoder walks one document.
 type decoder struct {
 	doc      *Doc
@@ -53,6 +58,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Elem())
 	case reflect.Struct:
+		if t, ok := v.Addr().Interface().(Defaulter); ok {
+			t.SetDefaults()
+		}
 		if d.is(n, yaml.MappingNode, "a block of keys") {
 			d.structure(n, v)
 		}

@@ -95,7 +95,6 @@ tree: {down: [{down: []}]}
 
 func TestProblems(t *testing.T) {
 	deep := "tree: " + strings.Repeat("{down: [", 60) + strings.Repeat("]}", 60)
-	laughs := "list: &a [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}]\n"
 	tests := []struct{ name, src, want string }{
 		{"empty", "", "f.yml:1:1: the file is empty"},
 		{"only a comment", "# x\n", "f.yml:1:1: the file is empty"},
@@ -135,7 +134,7 @@ func TestProblems(t *testing.T) {
 		{"malformed variable", "name: ${a-b}\nafter: ${WORD", "f.yml:1:7: name: after ${ comes the name of an environment variable and }; write $${ for a plain ${\nf.yml:2:8: after: after ${ comes the name of an environment variable and }; write $${ for a plain ${"},
 		{"wrong variable stays secret", "count: ${SECRET}", `f.yml:1:8: count wants a whole number, and "${SECRET}" does not hold that`},
 		{"outer alias in raw", "tags: &t [a]\nraw:\n- *t", "f.yml:3:3: an alias in raw may stand only for something in raw"},
-		{"laughs", laughs + "jobs:\n" + repeat(1100, "  j%d: &j%[1]d {command: {a: b}}\n") + "tree:\n  down: &b [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}]\n" + "tags: []\nlone: {}\n", ""},
+		{"anchors alone are free", "jobs:\n" + repeat(12000, "  j%d: &j%[1]d {}\n"), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,6 +171,32 @@ func TestAliasesAreBounded(t *testing.T) {
 	}
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("took %v", d)
+	}
+}
+
+type fruit struct {
+	Name  string   `yaml:"name"`
+	Kinds []string `yaml:"kinds"`
+}
+
+func (f *fruit) SetDefaults() { *f = fruit{Name: "apple", Kinds: []string{"boskoop"}} }
+
+func TestDefaults(t *testing.T) {
+	var got struct {
+		List  []fruit `yaml:"list"`
+		Empty *fruit  `yaml:"empty"`
+		None  *fruit  `yaml:"none"`
+	}
+	_, problems := strictyaml.Decode("f.yml", []byte("list: [{name: pear}, {kinds: []}, {kinds: [a, b]}]\nempty:\n"), &got)
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	want := []fruit{{"pear", []string{"boskoop"}}, {"apple", []string{}}, {"apple", []string{"a", "b"}}}
+	if diff := cmp.Diff(want, got.List); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got.Empty == nil || got.Empty.Name != "apple" || got.None != nil {
+		t.Errorf("empty: %+v, none: %+v", got.Empty, got.None)
 	}
 }
 
