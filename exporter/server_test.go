@@ -67,24 +67,28 @@ func metricsOf(e *exporter.Exporter) http.Handler {
 	return exporter.Handler(func() *exporter.Exporter { return e }, slog.New(slog.DiscardHandler))
 }
 
-// ask sends one request and returns status, headers and body.
+// ask sends one request and returns status, headers and body. It may be called
+// from any goroutine.
 func ask(t *testing.T, client *http.Client, method, url string, header ...string) (int, http.Header, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0, nil, ""
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0, nil, ""
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return 0, nil, ""
 	}
 	return resp.StatusCode, resp.Header, string(body)
 }
