@@ -26,7 +26,8 @@ type Reader interface {
 	Runs(q Query) ([]Record, error)
 	Open() ([]Record, error) // that have not ended or still hold a slot; oldest first
 	Past(remedy, server string, since time.Time) (Past, error)
-	Incidents() ([]Incident, error) // that are not over; oldest first
+	Incidents() ([]Incident, error)      // that are not over; oldest first
+	Incident(id int64) (Incident, error) // ErrNoIncident if there is none
 	Suppressions(incident int64) ([]Suppression, error)
 	Circuits() ([]Circuit, error)
 	Pauses() ([]Pause, error)
@@ -66,8 +67,10 @@ type Tx interface {
 type Record struct {
 	minikeeper.Run
 	Incident int64     `json:"incident,omitempty"` // 0: a person started it, for no alert
+	Ladder   string    `json:"ladder,omitempty"`   // the remedy that matched the alert; another one than Remedy after an escalation
 	Asker    string    `json:"asker,omitempty"`    // the person who started it
 	Proof    Proof     `json:"proof"`              // what will prove that it helped
+	Admitted time.Time `json:"admitted,omitzero"`  // when it was given its slot
 	Asked    time.Time `json:"asked,omitzero"`     // when approval was asked for
 	Approver string    `json:"approver,omitempty"` // who approved the plan that it has
 	Lost     time.Time `json:"lost,omitzero"`      // when it was left without an owner, or its step without an answer

@@ -44,8 +44,9 @@ type Calendars interface {
 
 // Errors that callers tell apart.
 var (
-	ErrNoRun     = errors.New("there is no such run")
-	ErrNoRemedy  = errors.New("there is no such remedy")
-	ErrWrongPlan = errors.New("the plan is another one by now")
-	ErrNotNow    = errors.New("the run is not in a state for that")
+	ErrNoRun      = errors.New("there is no such run")
+	ErrNoIncident = errors.New("there is no such incident")
+	ErrNoRemedy   = errors.New("there is no such remedy")
+	ErrWrongPlan  = errors.New("the plan is another one by now")
+	ErrNotNow     = errors.New("the run is not in a state for that")
 )
