@@ -43,7 +43,9 @@ func (d Deps) path(name string) string {
 // Settings holds the settings of every collector, each declared beside the
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
-	Disk DiskSettings
+	Disk    DiskSettings
+	Postfix PostfixSettings
+	RAID    RAIDSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -51,6 +53,8 @@ type Settings struct {
 // sense; it reads nothing.
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
-		"disk": newDisk,
+		"disk":    newDisk,
+		"postfix": newPostfix,
+		"raid":    newRAID,
 	}
 }

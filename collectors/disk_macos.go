@@ -16,9 +16,9 @@ func (d disk) macOS(ctx context.Context) ([]filesystem, error) {
 	var found []filesystem
 
 	var mounts []mount
-	out, err := d.deps.output(ctx, command, "mount")
+	res, err := d.deps.tool(ctx, command, "mount")
 	if err == nil {
-		mounts, err = parseBSDMount(string(out))
+		mounts, err = parseBSDMount(string(res.Stdout))
 	}
 	errs = append(errs, err)
 
@@ -32,9 +32,9 @@ func (d disk) macOS(ctx context.Context) ([]filesystem, error) {
 	}
 
 	if others := d.notAPFS(mounts); len(others) > 0 {
-		out, err := d.deps.output(ctx, command, "df", "-P", "-k", "-l")
-		if len(out) > 0 { // df names what it cannot read and shows the rest
-			volumes, parseErr := parseDF(string(out), others)
+		res, err := d.deps.tool(ctx, command, "df", "-P", "-k", "-l")
+		if len(res.Stdout) > 0 { // df names what it cannot read and shows the rest
+			volumes, parseErr := parseDF(string(res.Stdout), others)
 			found = append(found, volumes...)
 			err = errors.Join(err, parseErr)
 		}
@@ -59,14 +59,14 @@ func (d disk) notAPFS(mounts []mount) map[string]mount {
 
 // containers lists the APFS containers.
 func (d disk) containers(ctx context.Context) ([]filesystem, error) {
-	out, err := d.deps.output(ctx, d.deps.Settings.Disk.Command, "diskutil", "apfs", "list", "-plist")
+	res, err := d.deps.tool(ctx, d.deps.Settings.Disk.Command, "diskutil", "apfs", "list", "-plist")
 	if err != nil {
 		if strings.Contains(err.Error(), "did not recognize verb") {
 			return nil, nil // before 10.13 there is no APFS
 		}
 		return nil, err
 	}
-	return parseAPFSList(out)
+	return parseAPFSList(res.Stdout)
 }
 
 // containerReadonly tells whether all mounted volumes of a container are
@@ -137,7 +137,7 @@ func parseBSDMount(out string) ([]mount, error) {
 		}
 		open := strings.LastIndex(line, " (")
 		device, place, ok := strings.Cut(line[:max(open, 0)], " on /")
-		if open < 0 || !ok || !strings.HasSuffix(line, ")") {
+		if len(line) > lineLimit || !ok || !strings.HasSuffix(line, ")") {
 			bad++
 			example = line
 			continue
@@ -146,6 +146,9 @@ func parseBSDMount(out string) ([]mount, error) {
 		m := mount{device: device, mountpoint: "/" + place, fstype: options[0]}
 		for _, o := range options[1:] {
 			m.readonly = m.readonly || o == "read-only"
+		}
+		if len(mounts) == mountLimit {
+			return mounts, fmt.Errorf("mount: more than %d mounts", mountLimit)
 		}
 		mounts = append(mounts, m)
 	}
@@ -182,7 +185,7 @@ func parseDF(out string, wanted map[string]mount) ([]filesystem, error) {
 // device and mount point may hold blanks and blocks are of 1,024 bytes.
 func parseDFLine(line string) (mountpoint string, size, free uint64, ok bool) {
 	head, mountpoint, ok := strings.Cut(strings.TrimRight(line, "\n"), "% ")
-	if !ok {
+	if !ok || len(head) > lineLimit {
 		return "", 0, 0, false
 	}
 	fields := strings.Fields(head)

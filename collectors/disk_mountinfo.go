@@ -11,12 +11,12 @@ import (
 	"strings"
 )
 
-// mountinfoLimit bounds what is read of /proc/self/mountinfo, and
-// filesystemLimit how many filesystems are asked for their size: a process has
-// no more than 10,000 threads, and each that does not answer holds one.
+// Bounds of what is read. A process has no more than 10,000 threads, and each
+// filesystem that does not answer holds one.
 const (
-	mountinfoLimit  = 16 << 20
-	filesystemLimit = 1000
+	mountinfoLimit  = 16 << 20 // bytes of /proc/self/mountinfo
+	mountLimit      = 20_000   // mounts that are looked at
+	filesystemLimit = 1000     // filesystems that are asked for their size
 )
 
 // mounted reads the filesystems that Linux has mounted. One that does not
@@ -98,6 +98,9 @@ func parseMountinfo(text string) ([]mount, error) {
 			example = line
 			continue
 		}
+		if len(mounts) == mountLimit {
+			return mounts, fmt.Errorf("mountinfo: more than %d mounts", mountLimit)
+		}
 		mounts = append(mounts, m)
 	}
 	if bad > 0 {
@@ -108,7 +111,7 @@ func parseMountinfo(text string) ([]mount, error) {
 
 func parseMount(line string) (mount, bool) {
 	before, after, ok := strings.Cut(line, " - ")
-	if !ok {
+	if !ok || len(line) > lineLimit {
 		return mount{}, false
 	}
 	left, right := strings.SplitN(before, " ", 7), strings.SplitN(after, " ", 3)

@@ -14,22 +14,30 @@ import (
 	"github.com/minikeeper/minikeeper"
 )
 
-// output runs the program usually called name, or the path that command names
-// for it, and returns what it printed. An exit status other than zero is an
-// error that carries the first line of what the program complained about; what
-// it printed until then is returned beside it.
-func (d Deps) output(ctx context.Context, command map[string]string, name string, args ...string) ([]byte, error) {
+// tool runs the program usually called name, or the path that command names
+// for it. An exit status other than zero is an error that carries the first
+// line of what the program complained about; the result is returned beside it.
+func (d Deps) tool(ctx context.Context, command map[string]string, name string, args ...string) (minikeeper.Result, error) {
 	c := minikeeper.Command{Path: cmp.Or(command[name], name), Args: args}
 	res, err := d.Run.Run(ctx, c)
 	if err != nil {
-		return nil, err // it names the program already
+		return minikeeper.Result{}, err // it names the program already
 	}
 	if res.Exit != 0 {
 		said := cmp.Or(firstLine(res.Stderr), firstLine(res.Stdout), "it said nothing")
-		return res.Stdout, fmt.Errorf("%s: exit status %d: %s", c, res.Exit, said)
+		return res, fmt.Errorf("%s: exit status %d: %s", c, res.Exit, said)
 	}
-	return res.Stdout, nil
+	return res, nil
 }
+
+// output is tool where only what the program printed matters.
+func (d Deps) output(ctx context.Context, command map[string]string, name string, args ...string) ([]byte, error) {
+	res, err := d.tool(ctx, command, name, args...)
+	return res.Stdout, err
+}
+
+// lineLimit bounds the lines that parsers look into.
+const lineLimit = 64 << 10
 
 // labels makes labels of name and value pairs.
 func labels(pairs ...string) []minikeeper.Label {
@@ -91,25 +99,21 @@ func readPlist(b []byte, into any) error {
 	return nil
 }
 
-// depth returns how deep arrays and dictionaries are nested in b, or more.
+// depth returns how deep elements are nested in b.
 func depth(b []byte) int {
 	deepest, level := 0, 0
 	for {
-		_, after, found := bytes.Cut(b, []byte("<"))
+		_, after, _ := bytes.Cut(b, []byte("<"))
+		tag, rest, found := bytes.Cut(after, []byte(">"))
 		if !found {
 			return deepest
 		}
-		b = after
-		closing := bytes.HasPrefix(b, []byte("/"))
-		name := bytes.TrimPrefix(b, []byte("/"))
-		if !bytes.HasPrefix(name, []byte("array")) && !bytes.HasPrefix(name, []byte("dict")) {
-			continue
-		}
-		tag, _, _ := bytes.Cut(name, []byte(">"))
+		b = rest
 		switch {
-		case closing:
+		case bytes.HasPrefix(tag, []byte("?")), bytes.HasPrefix(tag, []byte("!")), bytes.HasSuffix(tag, []byte("/")):
+		case bytes.HasPrefix(tag, []byte("/")):
 			level = max(level-1, 0)
-		case !bytes.HasSuffix(tag, []byte("/")):
+		default:
 			level++
 			deepest = max(deepest, level)
 		}
