@@ -51,9 +51,9 @@ func (a api) do(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, r, err)
 		return
 	}
-	wait := time.Duration(max(req.WaitSeconds, 0)) * time.Second
-	if wait == 0 || wait > maxWait {
-		wait = maxWait
+	wait := maxWait
+	if req.WaitSeconds > 0 && req.WaitSeconds < int(maxWait/time.Second) {
+		wait = time.Duration(req.WaitSeconds) * time.Second
 	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), wait, errStillRuns)
 	defer cancel()
