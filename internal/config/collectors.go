@@ -1,0 +1,216 @@
+package config
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minikeeper/minikeeper/internal/strictyaml"
+)
+
+// Collectors are what is read on this machine. One that is nil is not read.
+type Collectors struct {
+	Disk    *Disk    `yaml:"disk,omitempty"`
+	NetBoot *NetBoot `yaml:"netboot,omitempty"`
+	Postfix *Postfix `yaml:"postfix,omitempty"`
+	RAID    *RAID    `yaml:"raid,omitempty"`
+	Replica *Replica `yaml:"replica,omitempty"`
+}
+
+// Collector is what can be said of every collector.
+type Collector struct {
+	Every   Duration          `yaml:"every"`             // from the beginning of one reading to that of the next
+	Timeout Duration          `yaml:"timeout"`           // of one reading
+	Command map[string]string `yaml:"command,omitempty"` // by usual name, the program that is run instead
+	Root    string            `yaml:"root,omitempty"`    // a folder that stands for /
+}
+
+// Disk reads filesystems and containers.
+type Disk struct {
+	Collector `yaml:",inline"`
+	Exclude   []string `yaml:"exclude,omitempty"` // globs of mountpoints
+}
+
+// RAID reads mirrors.
+type RAID struct {
+	Collector `yaml:",inline"`
+	Backend   string         `yaml:"backend"`          // auto, appleraid, mdraid or btrfs
+	Expect    map[string]int `yaml:"expect,omitempty"` // by array, or * for the others, how many members it must have
+}
+
+// NetBoot reads boot images.
+type NetBoot struct {
+	Collector `yaml:",inline"`
+	Roots     []string `yaml:"roots"` // NetBootSP folders
+	Hash      bool     `yaml:"hash"`  // tell images apart by their content, which reads all of it
+}
+
+// Postfix reads the mail queues.
+type Postfix struct {
+	Collector `yaml:",inline"`
+	ConfigDir string `yaml:"config_dir,omitempty"` // of another instance than the main one
+}
+
+// Replica compares shares with their origins.
+type Replica struct {
+	Collector `yaml:",inline"`
+}
+
+// SetDefaults implements strictyaml.Defaulter.
+func (d *Disk) SetDefaults() { *d = Disk{Collector: common(time.Minute, 30*time.Second)} }
+
+// SetDefaults implements strictyaml.Defaulter.
+func (r *RAID) SetDefaults() {
+	*r = RAID{Collector: common(time.Minute, 30*time.Second), Backend: "auto"}
+}
+
+// SetDefaults implements strictyaml.Defaulter.
+func (n *NetBoot) SetDefaults() {
+	*n = NetBoot{Collector: common(5*time.Minute, 30*time.Minute), Roots: []string{"/Library/NetBoot/NetBootSP0"}, Hash: true}
+}
+
+// SetDefaults implements strictyaml.Defaulter.
+func (p *Postfix) SetDefaults() { *p = Postfix{Collector: common(30*time.Second, 20*time.Second)} }
+
+// SetDefaults implements strictyaml.Defaulter. How often shares are compared
+// is filled in later from their `rescan`.
+func (r *Replica) SetDefaults() { *r = Replica{Collector: common(0, 6*time.Hour)} }
+
+func common(every, timeout time.Duration) Collector {
+	return Collector{Every: Duration(every), Timeout: Duration(timeout)}
+}
+
+// ByName returns what is common to the collectors that are read.
+func (cs *Collectors) ByName() map[string]*Collector {
+	all := make(map[string]*Collector)
+	if cs.Disk != nil {
+		all["disk"] = &cs.Disk.Collector
+	}
+	if cs.NetBoot != nil {
+		all["netboot"] = &cs.NetBoot.Collector
+	}
+	if cs.Postfix != nil {
+		all["postfix"] = &cs.Postfix.Collector
+	}
+	if cs.RAID != nil {
+		all["raid"] = &cs.RAID.Collector
+	}
+	if cs.Replica != nil {
+		all["replica"] = &cs.Replica.Collector
+	}
+	return all
+}
+
+// raidBackends are the choices of RAID.Backend.
+func raidBackends() []string { return []string{"auto", "appleraid", "btrfs", "mdraid"} }
+
+// fillCollectors gives a configuration without collectors the default set:
+// what every machine has. Mail and boot images are services that not every
+// machine offers, so they are read where they are named.
+func (c *checker) fillCollectors() {
+	if c.Collectors == nil {
+		c.Collectors = new(Collectors)
+		if slices.Contains(c.known.Collectors, "disk") {
+			c.Collectors.Disk = new(Disk)
+			c.Collectors.Disk.SetDefaults()
+		}
+		if slices.Contains(c.known.Collectors, "raid") {
+			c.Collectors.RAID = new(RAID)
+			c.Collectors.RAID.SetDefaults()
+		}
+		if slices.Contains(c.known.Collectors, "replica") && len(c.Shares) > 0 {
+			c.Collectors.Replica = new(Replica)
+			c.Collectors.Replica.SetDefaults()
+		}
+	}
+	if r := c.Collectors.Replica; r != nil && r.Every == 0 {
+		r.Every = shortestRescan(c.Shares)
+	}
+	for _, common := range c.Collectors.ByName() {
+		c.relative(&common.Root)
+		for name, program := range common.Command {
+			if strings.Contains(program, "/") {
+				c.relative(&program)
+				common.Command[name] = program
+			}
+		}
+	}
+	if n := c.Collectors.NetBoot; n != nil {
+		for i := range n.Roots {
+			c.relative(&n.Roots[i])
+		}
+	}
+	if p := c.Collectors.Postfix; p != nil {
+		c.relative(&p.ConfigDir)
+	}
+}
+
+func (c *checker) checkCollectors() {
+	for name, common := range c.Collectors.ByName() {
+		path := at("collectors", name)
+		if !slices.Contains(c.known.Collectors, name) {
+			c.bad(at("collectors", strictyaml.Key(name)), "unknown collector %q (have %s)", name, have(c.known.Collectors))
+		}
+		c.duration(under(path, "every"), "every", common.Every, Duration(100*time.Millisecond))
+		c.duration(under(path, "timeout"), "timeout", common.Timeout, Duration(100*time.Millisecond))
+		c.checkPrograms(under(path, "command"), name, common.Command)
+	}
+	if r := c.Collectors.RAID; r != nil {
+		c.checkRAID(r)
+	}
+	if d := c.Collectors.Disk; d != nil {
+		for i, glob := range d.Exclude {
+			if _, err := path.Match(glob, ""); err != nil || glob == "" {
+				c.bad(at("collectors", "disk", "exclude", i), "exclude[%d] wants a glob of mountpoints such as /Volumes/*, not %q", i, glob)
+			}
+		}
+	}
+	if n := c.Collectors.NetBoot; n != nil {
+		for i, root := range n.Roots {
+			if root == "" {
+				c.bad(at("collectors", "netboot", "roots", i), "roots[%d] wants a folder, not %q", i, root)
+			}
+		}
+	}
+	if c.Collectors.Replica != nil {
+		c.checkReplica()
+	}
+}
+
+func (c *checker) checkPrograms(path []any, collector string, command map[string]string) {
+	programs, limited := c.known.Programs[collector]
+	for name, program := range command {
+		if limited && !slices.Contains(programs, name) {
+			c.bad(under(path, strictyaml.Key(name)), "collector %s runs no program called %q (have %s)", collector, name, have(programs))
+		}
+		if program == "" {
+			c.bad(under(path, name), "command of %s wants a program, not %q", name, program)
+		}
+	}
+}
+
+func (c *checker) checkRAID(r *RAID) {
+	path := at("collectors", "raid")
+	c.oneOf(under(path, "backend"), "backend", r.Backend, raidBackends()...)
+	for array, members := range r.Expect {
+		if members < 1 {
+			c.bad(under(path, "expect", array), "expect of array %q wants at least 1 member, not %d", array, members)
+		}
+	}
+}
+
+func (c *checker) checkReplica() {
+	if len(c.Shares) == 0 && !c.doc.Has("shares") {
+		c.bad(at("collectors", strictyaml.Key("replica")), "collector replica has nothing to compare: there are no shares")
+	}
+	if !c.doc.Has("collectors", "replica", "every") {
+		return
+	}
+	for i := range c.Shares {
+		if path := at("shares", i, "rescan"); c.doc.Has(path...) {
+			c.bad(path, "rescan says the same as `every` of collector replica on line %d: give one of them",
+				c.doc.Line("collectors", "replica", "every"))
+		}
+	}
+}
