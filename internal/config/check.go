@@ -49,10 +49,36 @@ func under(path []any, steps ...any) []any { return slices.Concat(path, steps) }
 // bad notes a problem at path. A value that could not even be decoded has its
 // problem already.
 func (c *checker) bad(path []any, format string, args ...any) {
+	for i, arg := range args {
+		args[i] = c.masked(arg)
+	}
 	p := c.doc.Problem(path, format, args...)
 	if !c.unread.At(p) {
 		c.problems = append(c.problems, p)
 	}
+}
+
+// masked puts variables back into what a message says: what they hold may be
+// a secret.
+func (c *checker) masked(arg any) any {
+	var s string
+	switch arg := arg.(type) {
+	case string:
+		s = arg
+	case error:
+		s = arg.Error()
+	default:
+		return arg
+	}
+	for _, v := range c.variables {
+		if len(v.Value) < 3 {
+			continue // no secret, and likely part of other words
+		}
+		s = strings.ReplaceAll(s, v.Value, v.Written)
+		quoted := strconv.Quote(v.Value)
+		s = strings.ReplaceAll(s, quoted[1:len(quoted)-1], v.Written)
+	}
+	return s
 }
 
 // require notes a problem if the key at path is missing. It tells whether the
@@ -120,10 +146,12 @@ func (u unique) add(path []any, name string) {
 
 // have lists names for a message.
 func have(names []string) string {
+	names = slices.Compact(slices.Sorted(slices.Values(names)))
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 	if len(names) == 0 {
 		return "none"
 	}
-	return strings.Join(slices.Sorted(slices.Values(names)), ", ")
+	return strings.Join(names, ", ")
 }
 
 // isAddress tells whether s is HOST:PORT with a number for a port. The host
@@ -146,7 +174,7 @@ func httpURL(s string) error {
 	case u.User != nil:
 		return errors.New("wants no user in the address: give token_file or cert_file")
 	case u.RawQuery != "" || u.Fragment != "":
-		return fmt.Errorf("wants an address without ? and #, not %q", s)
+		return errors.New("wants an address without ? and #")
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ type Config struct {
 	RuleFiles   FileSet `yaml:"-"`
 	RemedyFiles FileSet `yaml:"-"`
 
-	variables []variable // scalars into which environment variables were filled
+	variables []strictyaml.Expansion // scalars into which environment variables were filled
 }
 
 // The values of Config.Keepers.
@@ -140,9 +140,7 @@ func (c *checker) parse(src []byte, env func(string) (string, bool)) {
 	if !c.doc.Has() {
 		return // not YAML at all
 	}
-	for _, path := range c.doc.Expanded() {
-		c.variables = append(c.variables, variable{path, c.doc.Written(path...)})
-	}
+	c.variables = c.doc.Expanded()
 	c.fill()
 	c.checkTop()
 	c.checkCollectors()

@@ -14,10 +14,10 @@ import (
 // A Share is a directory tree that must be equal to its origin.
 type Share struct {
 	Name    string   `yaml:"name"`
-	Path    string   `yaml:"path"` // the replica on this machine
-	From    []Source `yaml:"from"` // exactly one, the origin
+	Path    string   `yaml:"path"`              // the replica on this machine
+	From    []Source `yaml:"from"`              // exactly one, the origin
 	Exclude []string `yaml:"exclude,omitempty"` // globs as written; Excludes has what they come to
-	Rescan  Duration `yaml:"rescan"` // how often it is compared with its origin, at least
+	Rescan  Duration `yaml:"rescan"`            // how often it is compared with its origin, at least
 	Sync    Sync     `yaml:"sync"`
 }
 
@@ -224,7 +224,7 @@ func (c *checker) checkKeeper(path []any, k *Keeper) {
 		c.bad(path, "cert_file and key_file belong together: give both or neither")
 	}
 	if k.CAFile+k.CertFile != "" && strings.HasPrefix(k.URL, "http:") {
-		c.bad(under(path, "url"), "certificates need https, not %s", k.URL)
+		c.bad(under(path, "url"), "certificates need https")
 	}
 	c.relative(&k.CAFile, &k.CertFile, &k.KeyFile, &k.TokenFile)
 	k.Token = Secret{File: k.TokenFile}

@@ -10,13 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A variable is a scalar of the file into which environment variables were
-// filled, and how it was written.
-type variable struct {
-	path    []any
-	written string
-}
-
 // Redacted returns the effective configuration, with all defaults, as YAML.
 // Secrets are left out, and what came from an environment variable is shown as
 // it is written in the file.
@@ -26,8 +19,8 @@ func (c *Config) Redacted() []byte {
 		return fmt.Appendf(nil, "# this configuration cannot be shown: %v\n", err)
 	}
 	for _, v := range c.variables {
-		if n := lookup(&tree, v.path); n != nil {
-			n.SetString(v.written)
+		if n := lookup(&tree, v.Path); n != nil {
+			n.SetString(v.Written)
 		}
 	}
 	if n := lookup(&tree, at("store", "scrape_configs")); n != nil {

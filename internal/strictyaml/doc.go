@@ -11,7 +11,14 @@ type Doc struct {
 	file     string
 	src      []byte
 	root     *yaml.Node // nil if the file could not be parsed
-	expanded [][]any
+	expanded []Expansion
+}
+
+// An Expansion is a scalar in which variables were filled in.
+type Expansion struct {
+	Path    []any
+	Written string // as it stands in the file
+	Value   string // what it came to, which may be a secret
 }
 
 // Key, as the last element of a path, stands for the key itself rather than
@@ -48,8 +55,8 @@ func (d *Doc) Written(path ...any) string {
 	return n.Value
 }
 
-// Expanded returns the paths of the scalars in which variables were filled in.
-func (d *Doc) Expanded() [][]any { return d.expanded }
+// Expanded returns the scalars in which variables were filled in.
+func (d *Doc) Expanded() []Expansion { return d.expanded }
 
 // find walks down path. exact tells whether it came to its end.
 func (d *Doc) find(path []any) (n *yaml.Node, exact bool) {

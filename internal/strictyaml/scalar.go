@@ -29,7 +29,11 @@ func (d *decoder) text(n *yaml.Node, t encoding.TextUnmarshaler) {
 	if w, ok := t.(Wanter); ok {
 		wants = w.Wants()
 	}
-	if n.Kind != yaml.ScalarNode || isNull(n) {
+	if isNull(n) {
+		d.add(n, "%s has no value; it wants %s", d.name(), wants)
+		return
+	}
+	if n.Kind != yaml.ScalarNode {
 		d.add(n, "%s wants %s, not %s", d.name(), wants, show(n))
 		return
 	}
@@ -57,7 +61,7 @@ func (d *decoder) expand(n *yaml.Node) (text string, ok bool) {
 		d.add(n, "%s: %v", d.name(), err)
 	}
 	if text != n.Value {
-		d.doc.expanded = append(d.doc.expanded, slices.Clone(d.path))
+		d.doc.expanded = append(d.doc.expanded, Expansion{slices.Clone(d.path), n.Value, text})
 	}
 	return text, len(errs) == 0
 }

@@ -132,9 +132,28 @@ func syntax(err error) (line int, message string) {
 		number, text, found := strings.Cut(rest, ": ")
 		if n, err := strconv.Atoi(number); found && err == nil {
 			line, message = max(n, 1), text
+			if strings.HasPrefix(text, "did not find expected") && !strings.HasSuffix(text, "character") {
+				line++ // the library's parser counts from 0 here, its scanner does not
+			}
 		}
 	}
-	return line, "not valid YAML: " + strings.ToValidUTF8(message, "?")
+	return line, "not valid YAML: " + strings.ToValidUTF8(plain(message), "?")
+}
+
+// plain says in words what the library says in terms of its grammar.
+func plain(message string) string {
+	switch message {
+	case "did not find expected '-' indicator", "did not find expected key":
+		return "a block that begins or ends here is not indented as it should be"
+	case "did not find expected ',' or ']'":
+		return "a list in [ ] is not closed or lacks a comma"
+	case "did not find expected ',' or '}'":
+		return "a block in { } is not closed or lacks a comma"
+	case "found character that cannot start any token":
+		return "a tab, @, ` or % cannot stand here"
+	default:
+		return message
+	}
 }
 
 // validUTF8 returns the position of the first byte that is not UTF-8.

@@ -101,19 +101,22 @@ func TestProblems(t *testing.T) {
 		{"only a marker", "---\n", "f.yml:1:1: the file is empty"},
 		{"not a mapping", "[a]", "f.yml:1:1: the file wants a block of keys, not a list"},
 		{"a word", "hello", `f.yml:1:1: the file wants a block of keys, not "hello"`},
-		{"syntax", "name: a\nport: [80\n", "f.yml:1:1: not valid YAML: did not find expected ',' or ']'"},
-		{"tab", "lone:\n\tto: x", "f.yml:2:1: not valid YAML: found character that cannot start any token"},
+		{"syntax", "name: a\nport: [80\n", "f.yml:2:1: not valid YAML: a list in [ ] is not closed or lacks a comma"},
+		{"tab", "lone:\n\tto: x", "f.yml:2:1: not valid YAML: a tab, @, ` or % cannot stand here"},
 		{"not UTF-8", "name: a\non: \xff", "f.yml:2:5: this byte is not UTF-8 text"},
 		{"second document", "name: a\n---\nname: b\n", "f.yml:3:1: a second document begins here, and a file may hold one only"},
 		{"unknown key", "lone: {too: x}", `f.yml:1:8: unknown key "too" (have command, every, to)`},
 		{"unread field", "Skip: x", `f.yml:1:1: unknown key "Skip" (have after, count, jobs, limit, list, lone, max, name, on, port, ratio, raw, tags, tree, wait)`},
+		{"bad indentation", "lone:\n  every: 1s\n to: x", "f.yml:3:1: not valid YAML: a block that begins or ends here is not indented as it should be"},
+		{"bad list", "name: a\ntags:\n  - a\n b", "f.yml:4:1: not valid YAML: a block that begins or ends here is not indented as it should be"},
+		{"open block", "name: a\nlone: {to: x\nafter: y\n", "f.yml:2:1: not valid YAML: a block in { } is not closed or lacks a comma"},
 		{"duplicate key", "name: a\nport: 1\nname: b", `f.yml:3:1: key "name" is already given on line 1`},
 		{"duplicate in a map", "jobs: {a: {}, a: {}}", `f.yml:1:15: key "a" is already given on line 1`},
 		{"key is a list", "? [a]\n: b", "f.yml:1:3: a key must be a word, not a list"},
 		{"merge key", "lone: {<<: {to: x}}", `f.yml:1:8: unknown key "<<" (have command, every, to)`},
 		{"duration", "lone: {every: soon}", `f.yml:1:15: every wants a duration such as 30m, 1h30m or 7d, not "soon"`},
 		{"duration is a list", "lone: {every: [1s]}", "f.yml:1:15: every wants a duration such as 30m, not a list"},
-		{"no value", "lone:\n  every:\nname:\n", "f.yml:2:9: every wants a duration such as 30m, not nothing\nf.yml:3:6: name wants a text, not nothing"},
+		{"no value", "lone:\n  every:\nname:\n", "f.yml:2:9: every has no value; it wants a duration such as 30m\nf.yml:3:6: name has no value; it wants a text"},
 		{"boolean", "on: yes", `f.yml:1:5: on wants true or false, not "yes"`},
 		{"number", "port: 99999\ncount: 1.5\nratio: .nan", `f.yml:1:7: port wants a smaller number than "99999"` + "\n" + `f.yml:2:8: count wants a whole number, not "1.5"` + "\n" + `f.yml:3:8: ratio wants a number, not ".nan"`},
 		{"size", "max: 40 elephants", `f.yml:1:6: max wants a size such as 40MB, 10GB or 64KiB, not "40 elephants"`},
@@ -207,10 +210,15 @@ func TestVariables(t *testing.T) {
 	if err := problems.Err(); err != nil {
 		t.Fatal(err)
 	}
-	if want := "hello-${WORD}$5"; got.Name != want || got.Count != 7 || got.List[0].To != "hello" {
+	if got.Name != "hello-${WORD}$5" || got.Count != 7 || got.List[0].To != "hello" {
 		t.Errorf("got %q, %d, %q", got.Name, got.Count, got.List[0].To)
 	}
-	if diff := cmp.Diff([][]any{{"name"}, {"count"}, {"list", 0, "to"}}, doc.Expanded()); diff != "" {
+	want := []strictyaml.Expansion{
+		{Path: []any{"name"}, Written: "${WORD}-${EMPTY}$${WORD}$5", Value: "hello-${WORD}$5"},
+		{Path: []any{"count"}, Written: "${NUMBER}", Value: "7"},
+		{Path: []any{"list", 0, "to"}, Written: "${WORD}", Value: "hello"},
+	}
+	if diff := cmp.Diff(want, doc.Expanded()); diff != "" {
 		t.Errorf("Expanded (-want +got):\n%s", diff)
 	}
 	if got := doc.Written("count"); got != "${NUMBER}" {
