@@ -14,8 +14,19 @@ import (
 // Secrets are left out, and what came from an environment variable is shown as
 // it is written in the file.
 func (c *Config) Redacted() []byte {
+	shown := *c
+	shown.Notify.Channels = make(map[string]Channel, len(c.Notify.Channels))
+	for name, ch := range c.Notify.Channels {
+		if ch.PasswordFile != "" {
+			ch.Password = Secret{} // the file's path says it
+		}
+		if ch.TokenFile != "" {
+			ch.Token = Secret{}
+		}
+		shown.Notify.Channels[name] = ch
+	}
 	var tree yaml.Node
-	if err := tree.Encode(c); err != nil {
+	if err := tree.Encode(shown); err != nil {
 		return fmt.Appendf(nil, "# this configuration cannot be shown: %v\n", err)
 	}
 	for _, v := range c.variables {
