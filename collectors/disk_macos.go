@@ -128,6 +128,9 @@ func parseAPFSList(out []byte) ([]filesystem, error) {
 //
 //	/dev/disk2 on /Volumes/Shared Items (hfs, local, journaled)
 func parseBSDMount(out string) ([]mount, error) {
+	if err := checkLength(out); err != nil {
+		return nil, fmt.Errorf("mount: %w", err)
+	}
 	var mounts []mount
 	bad, example := 0, ""
 	for line := range strings.Lines(out) {
@@ -161,6 +164,9 @@ func parseBSDMount(out string) ([]mount, error) {
 // parseDF reads the output of "df -P -k" for the mounts that are wanted, by
 // their mount points. One that is wanted and not shown is named in the error.
 func parseDF(out string, wanted map[string]mount) ([]filesystem, error) {
+	if err := checkLength(out); err != nil {
+		return nil, fmt.Errorf("df: %w", err)
+	}
 	var found []filesystem
 	shown := make(map[string]bool)
 	for line := range strings.Lines(out) {

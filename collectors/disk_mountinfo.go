@@ -14,16 +14,15 @@ import (
 // Bounds of what is read. A process has no more than 10,000 threads, and each
 // filesystem that does not answer holds one.
 const (
-	mountinfoLimit  = 16 << 20 // bytes of /proc/self/mountinfo
-	mountLimit      = 20_000   // mounts that are looked at
-	filesystemLimit = 1000     // filesystems that are asked for their size
+	mountLimit      = 20_000 // mounts that are looked at
+	filesystemLimit = 1000   // filesystems that are asked for their size
 )
 
 // mounted reads the filesystems that Linux has mounted. One that does not
 // answer costs its own samples only.
 func (d disk) mounted(ctx context.Context) ([]filesystem, error) {
 	const source = "/proc/self/mountinfo"
-	text, err := readFile(d.deps.path(source), mountinfoLimit)
+	text, err := readFile(d.deps.path(source), listLimit)
 	if err != nil {
 		return nil, fmt.Errorf("read mounts: %w", err)
 	}
@@ -85,6 +84,9 @@ type mount struct {
 // with any number of optional fields before the dash. Lines that are not of
 // this form are left out and counted in the error.
 func parseMountinfo(text string) ([]mount, error) {
+	if err := checkLength(text); err != nil {
+		return nil, fmt.Errorf("mountinfo: %w", err)
+	}
 	var mounts []mount
 	bad, example := 0, ""
 	for line := range strings.Lines(text) {

@@ -101,24 +101,28 @@ func (p *prober) start(path string) *call {
 // wait returns c's answer. A call that was waited for in vain before is not
 // waited for again.
 func (p *prober) wait(ctx context.Context, c *call) answer {
-	p.mu.Lock()
-	late := c.late
-	p.mu.Unlock()
-	if late {
+	if !p.late(c, false) {
 		select {
 		case <-c.done:
-			return c.answer
-		default:
-			return answer{err: errStillSilent}
+		case <-ctx.Done():
 		}
 	}
 	select {
-	case <-c.done:
+	case <-c.done: // even if another's silence has used up the time
 		return c.answer
-	case <-ctx.Done():
+	default:
 	}
+	if p.late(c, true) {
+		return answer{err: errStillSilent}
+	}
+	return answer{err: errSilent}
+}
+
+// late tells whether somebody has waited for c in vain, and notes it if so asked.
+func (p *prober) late(c *call, note bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.late = true
-	return answer{err: errSilent}
+	was := c.late
+	c.late = c.late || note
+	return was
 }

@@ -36,8 +36,19 @@ func (d Deps) output(ctx context.Context, command map[string]string, name string
 	return res.Stdout, err
 }
 
-// lineLimit bounds the lines that parsers look into.
-const lineLimit = 64 << 10
+// Bounds of the lists that parsers read: what is longer is nonsense.
+const (
+	listLimit = 4 << 20  // bytes of the whole
+	lineLimit = 64 << 10 // bytes of a line
+)
+
+// checkLength refuses a list that is too long to be one.
+func checkLength(list string) error {
+	if len(list) > listLimit {
+		return fmt.Errorf("%d MiB are too much to be true", len(list)>>20)
+	}
+	return nil
+}
 
 // labels makes labels of name and value pairs.
 func labels(pairs ...string) []minikeeper.Label {
@@ -74,12 +85,9 @@ func firstLine(b []byte) string {
 	return string(bytes.ToValidUTF8(line, []byte("?")))
 }
 
-// What a program's property list may be at most. The reader of property lists
-// is recursive, and a stack that overflows cannot be caught.
-const (
-	plistLimit = 8 << 20
-	plistDepth = 64
-)
+// plistDepth is how deep a program's property list may be. The reader of
+// property lists is recursive, and a stack that overflows cannot be caught.
+const plistDepth = 64
 
 // readPlist decodes the XML property list that a program printed. (The other
 // forms are files' alone, and one of them takes any word for a property list.)
@@ -88,8 +96,8 @@ func readPlist(b []byte, into any) error {
 	switch {
 	case !bytes.HasPrefix(b, []byte("<?xml")):
 		return fmt.Errorf("read property list: not one: %q", firstLine(b))
-	case len(b) > plistLimit:
-		return fmt.Errorf("read property list: longer than %d MiB", plistLimit>>20)
+	case len(b) > listLimit:
+		return fmt.Errorf("read property list: longer than %d MiB", listLimit>>20)
 	case depth(b) > plistDepth:
 		return fmt.Errorf("read property list: more than %d levels deep", plistDepth)
 	}

@@ -72,6 +72,9 @@ type appleRAIDList struct {
 //
 // The sets that could be read are returned beside an error about the rest.
 func parseAppleRAID(text string) (appleRAIDList, error) {
+	if err := checkLength(text); err != nil {
+		return appleRAIDList{}, fmt.Errorf("diskutil appleRAID list: %w", err)
+	}
 	p := appleRAIDText{announced: -1}
 	for line := range strings.Lines(text) {
 		if len(line) > lineLimit {

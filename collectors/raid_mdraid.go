@@ -217,12 +217,12 @@ func readMDSysfs(block, name string) (mdFacts, bool) {
 		}
 		return strings.TrimSpace(string(b))
 	}
-	state, format := read("array_state"), read("metadata_version")
-	if state == "" || state == "clear" || strings.HasPrefix(format, "external:") && !strings.Contains(format, "/") {
+	state, level := read("array_state"), read("level")
+	if state == "" || state == "clear" || level == "container" {
 		return mdFacts{}, false
 	}
 	first, _, _ := strings.Cut(read("raid_disks"), " ") // "3 (2)" while it is reshaped
-	f := mdFacts{name: name, level: read("level"), activity: mdActivity(state, read("sync_action")), total: atoi(first), degraded: atoi(read("degraded"))}
+	f := mdFacts{name: name, level: level, activity: mdActivity(state, read("sync_action")), total: atoi(first), degraded: atoi(read("degraded"))}
 	members, err := filepath.Glob(filepath.Join(dir, "dev-*", "state"))
 	if err != nil {
 		return f, true
