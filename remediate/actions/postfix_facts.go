@@ -29,23 +29,66 @@ func lookAtPostfix(ctx context.Context, m Machine) (postfixFacts, error) {
 }
 
 // masterRuns asks postfix, which tries master's lock: a file that holds an old
-// pid does not deceive it. The answer is text as well as an exit status, since
-// status 1 is also that of a postfix that could not look.
+// pid does not deceive it. "postfix status" says nothing where nobody sits at
+// a terminal, and then its exit status 1 is also that of a postfix that could
+// not look, so that master itself is asked: it exits with 0 only if the lock
+// is free.
 func masterRuns(ctx context.Context, m Machine) (bool, error) {
-	c := postfixCommand(m.Postfix, "postfix", "status")
-	res, err := m.Run.Run(ctx, *c)
+	status := postfixCommand(m.Postfix, "postfix", "status")
+	res, err := m.Run.Run(ctx, *status)
 	if err != nil {
 		return false, fmt.Errorf("ask whether postfix runs: %w", err)
 	}
-	said := string(res.Stdout) + string(res.Stderr)
-	switch {
-	case res.Exit == 0:
-		return true, nil
-	case strings.Contains(said, "is not running"):
-		return false, nil
-	default:
-		return false, fmt.Errorf("ask whether postfix runs: %w", exitError(*c, res))
+	running, err := postfix.Running(res.Exit, outputOf(res))
+	if err == nil {
+		return running, nil
 	}
+	test, err := masterTest(ctx, m)
+	if err != nil {
+		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+	}
+	res, err = m.Run.Run(ctx, test)
+	if err != nil {
+		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+	}
+	if res.Exit != 0 {
+		return false, fmt.Errorf("ask whether postfix runs: %w (only root is told): %w", postfix.ErrStatusUnknown, exitError(test, res))
+	}
+	return false, nil
+}
+
+// masterTest returns the command that has master try its own lock. Without -d
+// it would first begin a session of its own, which the leader of a process
+// group may not do, and the runner makes each program one.
+func masterTest(ctx context.Context, m Machine) (minikeeper.Command, error) {
+	path := m.Postfix.Command["master"]
+	if path == "" {
+		dir, err := postfixSetting(ctx, m, "daemon_directory")
+		if err != nil {
+			return minikeeper.Command{}, err
+		}
+		path = filepath.Join(dir, "master")
+	}
+	c := postfixCommand(m.Postfix, "master", "-d", "-t")
+	c.Path = path
+	return *c, nil
+}
+
+// postfixSetting asks postconf for a setting that is an absolute path.
+func postfixSetting(ctx context.Context, m Machine, name string) (string, error) {
+	c := postfixCommand(m.Postfix, "postconf", "-h", name)
+	res, err := m.Run.Run(ctx, *c)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSpace(string(res.Stdout))
+	if res.Exit != 0 {
+		return "", exitError(*c, res)
+	}
+	if !filepath.IsAbs(value) {
+		return "", fmt.Errorf("%s: %q is not an absolute path", c, value)
+	}
+	return value, nil
 }
 
 // Exit statuses of launchctl print and systemctl is-active.

@@ -83,7 +83,7 @@ func restartSteps(f postfixFacts) []minikeeper.Step {
 		return []minikeeper.Step{commandStep("restart postfix", systemctl(f, "restart"), restartTimeout)}
 	default:
 		return []minikeeper.Step{
-			tryStep("stop postfix", "stop"),
+			{Name: "stop postfix", Op: opStop, Timeout: restartTimeout},
 			commandStep("start postfix", postfixCommand(f.machine, "postfix", "start"), restartTimeout),
 		}
 	}

@@ -67,6 +67,7 @@ func (r restartService) check(with map[string]string) error {
 // Operations of restart-service.
 const (
 	opTry     = "try"      // a command whose failure is told, and does not end the run
+	opStop    = "stop"     // stop master, by force if it hangs
 	opLoadJob = "load-job" // have launchd know a job that it does not know
 )
 
@@ -74,6 +75,8 @@ func (restartService) Do(ctx context.Context, m Machine, s minikeeper.Step) (str
 	switch s.Op {
 	case opTry:
 		return try(ctx, m, s.Args["what"])
+	case opStop:
+		return stopMaster(ctx, m)
 	case opLoadJob:
 		return loadJob(ctx, m, s.Args["label"], s.Args["plist"])
 	default:
@@ -106,14 +109,13 @@ func tried(p PostfixMachine) map[string]*minikeeper.Command {
 	return map[string]*minikeeper.Command{
 		rungFlush:  postfixCommand(p, "postqueue", "-f"),
 		rungReload: postfixCommand(p, "postfix", "reload"),
-		"stop":     postfixCommand(p, "postfix", "stop"),
 	}
 }
 
-// How long the steps of restart-service may take. postfix stop waits for five
-// seconds and then kills; a start with a long queue checks its folders first.
+// How long the steps of restart-service may take. systemd waits for 90 seconds
+// before it kills a master that hangs, and a start checks the queue's folders.
 const (
 	tryTimeout     = 30 * time.Second
 	checkTimeout   = time.Minute
-	restartTimeout = 2 * time.Minute
+	restartTimeout = 4 * time.Minute
 )

@@ -111,8 +111,19 @@ func TestRestartServicePlan(t *testing.T) {
 		{"macos-10.12-running", "macos-10.12", "", []commandtest.Call{status(runs), job(newer, minikeeper.Result{})}},
 		{"macos-10.12-stopped-and-not-loaded", "macos-10.12", "", []commandtest.Call{status(stopped), job(newer, unknown)}},
 		{"macos-10.12-running-but-started-by-hand", "macos-10.12", "", []commandtest.Call{status(runs), job(newer, unknown)}},
-		{"not-allowed-to-look", "plain", "", []commandtest.Call{
-			status(minikeeper.Result{Stderr: []byte("postfix: fatal: the postfix command is reserved for the superuser\n"), Exit: 1}),
+		{"silent-and-stopped", "plain", "", []commandtest.Call{
+			status(minikeeper.Result{Exit: 1}),
+			{Want: "postconf -h daemon_directory", Give: minikeeper.Result{Stdout: []byte("/usr/libexec/postfix\n")}},
+			{Want: "/usr/libexec/postfix/master -d -t"},
+		}},
+		{"silent-and-not-allowed-to-look", "plain", "", []commandtest.Call{
+			status(minikeeper.Result{Exit: 1}),
+			{Want: "postconf -h daemon_directory", Give: minikeeper.Result{Stdout: []byte("/usr/libexec/postfix\n")}},
+			{Want: "/usr/libexec/postfix/master -d -t", Give: minikeeper.Result{Exit: 1}},
+		}},
+		{"silent-without-configuration", "plain", "", []commandtest.Call{
+			status(minikeeper.Result{Exit: 1}),
+			{Want: "postconf -h daemon_directory", Give: minikeeper.Result{Stderr: []byte("postconf: fatal: open /etc/postfix/main.cf: No such file or directory\n"), Exit: 1}},
 		}},
 		{"not-installed", "plain", "", []commandtest.Call{{Want: "postfix status", Err: errors.New("run postfix: file does not exist")}}},
 	}
@@ -162,7 +173,7 @@ func TestTryGoesOnWhateverHappens(t *testing.T) {
 		{"success", "flush", commandtest.Call{Want: "postqueue -f"}, ""},
 		{"failure", "reload", commandtest.Call{Want: "postfix reload", Give: stopped},
 			"postfix/postfix-script: the Postfix mail system is not running\npostfix reload: exit 1; going on"},
-		{"no answer", "stop", commandtest.Call{Want: "postfix stop", Err: errors.New("run postfix: context deadline exceeded")},
+		{"no answer", "flush", commandtest.Call{Want: "postqueue -f", Err: errors.New("run postfix: context deadline exceeded")},
 			"run postfix: context deadline exceeded; going on"},
 	}
 	for _, tt := range tests {
@@ -181,6 +192,57 @@ func TestTryGoesOnWhateverHappens(t *testing.T) {
 			t.Error("ran")
 		}
 	})
+}
+
+func TestStopByForce(t *testing.T) {
+	var (
+		stop  = commandtest.Call{Want: "postfix stop", Give: minikeeper.Result{Exit: 1}}
+		queue = commandtest.Call{Want: "postconf -h queue_directory", Give: minikeeper.Result{Stdout: []byte("/var/spool/postfix\n")}}
+		ps    = func(name string) commandtest.Call {
+			return commandtest.Call{Want: "ps -o comm= -p 4711", Give: minikeeper.Result{Stdout: []byte(name)}}
+		}
+		kill    = commandtest.Call{Want: "kill -KILL 4711"}
+		isUp    = commandtest.Call{Want: "postfix status", Give: runs}
+		isDown  = commandtest.Call{Want: "postfix status", Give: stopped}
+		forever = []commandtest.Call{stop, isUp, queue, ps("master\n"), kill}
+	)
+	for range 50 {
+		forever = append(forever, isUp)
+	}
+	tests := []struct {
+		name, pid string
+		calls     []commandtest.Call
+		want, err string
+	}{
+		{"stops", "", []commandtest.Call{{Want: "postfix stop"}, isDown}, "", ""},
+		{"was stopped", "", []commandtest.Call{stop, isDown}, "", ""},
+		{"hangs", "   4711\n", []commandtest.Call{stop, isUp, queue, ps("master\n"), kill, isUp, isDown}, "master 4711 was killed", ""},
+		{"hangs on a mac", "4711", []commandtest.Call{stop, isUp, queue, ps("/usr/libexec/postfix/master\n"), kill, isDown}, "master 4711 was killed", ""},
+		{"is another program", "4711", []commandtest.Call{stop, isUp, queue, ps("launchd\n")}, "",
+			`stop postfix, which does not stop by itself: process 4711, which master.pid names, is "launchd" and not a master`},
+		{"is init", "1", []commandtest.Call{stop, isUp, queue}, "", "stop postfix, which does not stop by itself: master.pid names no process"},
+		{"is nobody", "x", []commandtest.Call{stop, isUp, queue}, "", "stop postfix, which does not stop by itself: master.pid names no process"},
+		{"cannot be killed", "4711", forever, "", "stop postfix, which does not stop by itself: master 4711 outlives SIGKILL"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := actions.Machine{Root: t.TempDir()}
+			dir := filepath.Join(m.Root, "var/spool/postfix/pid")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "master.pid"), []byte(tt.pid), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				m.Run = commandtest.New(t, tt.calls...)
+				got, err := actions.Builtin()["restart-service"].Do(t.Context(), m, minikeeper.Step{Op: "stop"})
+				if got != tt.want || text(err) != tt.err {
+					t.Errorf("got %q, %q; want %q, %q", got, text(err), tt.want, tt.err)
+				}
+			})
+		})
+	}
 }
 
 func TestLoadJob(t *testing.T) {
