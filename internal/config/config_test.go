@@ -69,9 +69,9 @@ func TestDefaults(t *testing.T) {
 		{"comparing is as often as rescan", shares("rescan: 3m"), func(c *config.Config) any { return time.Duration(c.Collectors.Replica.Every) }, 3 * time.Minute},
 		{"or as every", shares("") + "collectors: {replica: {every: 1h}}", func(c *config.Config) any { return time.Duration(c.Collectors.Replica.Every) }, time.Hour},
 		{"the only source is the origin", shares(""), func(c *config.Config) any { return c.Shares[0].Origin() }, "/srv/master"},
-		{"what macOS keeps is excluded", shares(""), func(c *config.Config) any { return c.Shares[0].Excludes() }, config.DefaultExcludes()},
-		{"more is excluded", shares("exclude: [default, '*.tmp']"), func(c *config.Config) any { return c.Shares[0].Excludes() }, append(config.DefaultExcludes(), "*.tmp")},
-		{"nothing is excluded", shares("exclude: []"), func(c *config.Config) any { return len(c.Shares[0].Excludes()) }, 0},
+		{"what macOS keeps is excluded", shares(""), func(c *config.Config) any { return c.Shares[0].Exclude }, []string{"default"}},
+		{"more is excluded", shares("exclude: [default, '*.tmp']"), func(c *config.Config) any { return c.Shares[0].Exclude }, []string{"default", "*.tmp"}},
+		{"nothing is excluded", shares("exclude: []"), func(c *config.Config) any { return c.Shares[0].Exclude }, []string{}},
 		{"nothing is deleted", shares(""), func(c *config.Config) any { return c.Shares[0].Sync.Delete }, false},
 		{"hashing", "collectors: {netboot: {roots: [a, /b]}}", func(c *config.Config) any { return []any{c.Collectors.NetBoot.Hash, c.Collectors.NetBoot.Roots} }, []any{true, []string{"/etc/minikeeper/a", "/b"}}},
 		{"programs", "collectors: {disk: {command: {diskutil: bin/du}}, raid: {command: {mdadm: mdadm2}}}", func(c *config.Config) any {

@@ -16,7 +16,7 @@ type Share struct {
 	Name    string   `yaml:"name"`
 	Path    string   `yaml:"path"`              // the replica on this machine
 	From    []Source `yaml:"from"`              // exactly one, the origin
-	Exclude []string `yaml:"exclude,omitempty"` // globs as written; Excludes has what they come to
+	Exclude []string `yaml:"exclude,omitempty"` // globs of names or paths; `default` is what macOS keeps for itself
 	Rescan  Duration `yaml:"rescan"`            // how often it is compared with its origin, at least
 	Sync    Sync     `yaml:"sync"`
 }
@@ -42,26 +42,6 @@ func (s *Share) SetDefaults() {
 // SetDefaults implements strictyaml.Defaulter.
 func (s *Sync) SetDefaults() {
 	*s = Sync{MaxDelete: strictyaml.Limit{Percent: 5, IsPercent: true}}
-}
-
-// DefaultExcludes are the names that `default` stands for in a share's
-// exclude: what macOS keeps for itself on every volume.
-func DefaultExcludes() []string {
-	return []string{".DS_Store", ".Spotlight-V100", ".Trashes", ".fseventsd", ".TemporaryItems", "._*"}
-}
-
-// Excludes returns the globs of what is neither compared nor deleted, with the
-// names that `default` stands for.
-func (s Share) Excludes() []string {
-	var all []string
-	for _, glob := range s.Exclude {
-		if glob == "default" {
-			all = append(all, DefaultExcludes()...)
-		} else {
-			all = append(all, glob)
-		}
-	}
-	return all
 }
 
 // Origin returns the directory that holds the truth.
@@ -143,7 +123,7 @@ func inside(a, b string) bool {
 
 func (c *checker) checkExclude(list []any, s *Share) {
 	for i, glob := range s.Exclude {
-		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+		if _, err := path.Match(glob, ""); err != nil || strings.Trim(glob, "/") == "" {
 			c.bad(under(list, i), "exclude[%d] wants a glob such as *.tmp, or default, not %q", i, glob)
 		}
 	}

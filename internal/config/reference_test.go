@@ -113,7 +113,7 @@ store:
 		fmt.Sprintf("every: 5m                       # [%v]\n    timeout: 30m                    # [%v]\n    roots: [%s]", bare.Collectors.NetBoot.Every, bare.Collectors.NetBoot.Timeout, strings.Join(bare.Collectors.NetBoot.Roots, ", ")),
 		fmt.Sprintf("which reads all of it [%v]", bare.Collectors.NetBoot.Hash),
 		fmt.Sprintf("timeout: 6h                     # [%v]", bare.Collectors.Replica.Timeout),
-		fmt.Sprintf("%s [%s]", strings.Join(bare.Shares[0].Excludes(), ", "), strings.Join(bare.Shares[0].Exclude, ", ")),
+		fmt.Sprintf("._* [%s]", strings.Join(bare.Shares[0].Exclude, ", ")),
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
 		fmt.Sprintf("remove what the origin does not have [%v]", bare.Shares[0].Sync.Delete),
 		fmt.Sprintf("a number or a part [%v]", bare.Shares[0].Sync.MaxDelete),
