@@ -44,8 +44,10 @@ func (d Deps) path(name string) string {
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
 	Disk    DiskSettings
+	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
+	Replica ReplicaSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -54,7 +56,9 @@ type Settings struct {
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"disk":    newDisk,
+		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,
+		"replica": newReplica,
 	}
 }

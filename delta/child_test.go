@@ -105,7 +105,7 @@ func TestSyncKilled(t *testing.T) {
 	whole := time.Since(start)
 
 	killed := 0
-	for round := range 8 {
+	for round := range 5 {
 		replica := filepath.Join(t.TempDir(), "replica")
 		to.build(t, replica)
 		for range 3 { // each goes on where the one before was killed

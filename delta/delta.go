@@ -99,8 +99,9 @@ type Options struct {
 	// Exclude lists what is neither drift nor deleted: patterns of path.Match.
 	// One without a slash is for names in any folder; one with a slash is for
 	// paths from the share's root. What lies in an excluded folder is excluded.
-	// The word "default" stands for DefaultExclude; nil means only these, and an
-	// empty list nothing at all.
+	// The word "default" stands for DefaultExclude. Nil means only these, an
+	// empty list nothing at all. What is excluded by a pattern of DefaultExclude
+	// is deleted with the folder that holds it; anything else keeps that folder.
 	Exclude []string
 
 	// MaxEntries bounds Report.Entries and Report.Problems: 0 means

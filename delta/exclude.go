@@ -18,15 +18,15 @@ type verdict uint8
 
 const (
 	included   verdict = iota
-	perishable         // excluded by default: it goes when the folder around it goes
-	protected          // excluded by the user: it stays, whatever happens around it
+	perishable         // junk of macOS: it goes when the folder around it goes
+	protected          // excluded for a reason of the user's: it stays, whatever happens around it
 )
 
 // rules decide which entries are part of a share.
 type rules struct {
 	names    []string // patterns for names in any folder
 	paths    []string // patterns for whole paths
-	defaults []string // those of names that stand for DefaultExclude
+	defaults []string // those for names that DefaultExclude has too
 }
 
 // newRules makes rules of patterns, or says which of them is malformed.
@@ -38,7 +38,9 @@ func newRules(patterns []string) (rules, error) {
 	for _, p := range patterns {
 		switch trimmed := strings.Trim(p, "/"); {
 		case p == "default":
-			r.defaults = DefaultExclude()
+			r.defaults = append(r.defaults, DefaultExclude()...)
+		case slices.Contains(DefaultExclude(), p):
+			r.defaults = append(r.defaults, p)
 		case trimmed == "":
 			return rules{}, fmt.Errorf("exclude pattern %q names nothing", p)
 		case strings.Contains(strings.TrimSuffix(p, "/"), "/"):

@@ -127,7 +127,9 @@ func Builtin() map[string]Action {
 	return map[string]Action{
 		"command":          command{},
 		"flush-mail-queue": flushMailQueue{},
+		"reindex-nbi":      newReindexNBI(),
 		"restart-service":  restartService{},
+		"resync":           resync{},
 	}
 }
 
