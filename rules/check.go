@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,9 +25,10 @@ func CheckFile(file string, src []byte) error {
 	_, errs := rulefmt.Parse(src, false, model.UTF8Validation, newParser(), slog.New(slog.DiscardHandler))
 	for _, err := range errs {
 		for _, text := range messages(err) {
-			p := locate(text)
+			p := locate(src, text)
 			p.File = file
-			if !problems.At(p) || p.Line == 0 {
+			// The file is decoded twice, and says the same twice.
+			if !slices.Contains(problems, p) {
 				problems = append(problems, p)
 			}
 		}
@@ -49,15 +51,22 @@ func messages(err error) []string {
 }
 
 // locate finds the position in the messages of rulefmt, "7:11: …", and of the
-// YAML decoder, "yaml: line 7: …" or "line 7: …".
-func locate(text string) strictyaml.Problem {
+// YAML decoder, "yaml: line 7: …" or "line 7: …". For messages without one it
+// looks in the file for what they name.
+func locate(src []byte, text string) strictyaml.Problem {
 	rule := regexp.MustCompile(`^(\d+):(\d+): (?:\d+:\d+: )?`)
 	if m := rule.FindStringSubmatch(text); m != nil {
-		return strictyaml.Problem{Line: number(m[1]), Col: number(m[2]), Message: text[len(m[0]):]}
+		text = text[len(m[0]):]
+		if number(m[1]) > 0 { // it is 0 for what is not there
+			return strictyaml.Problem{Line: number(m[1]), Col: number(m[2]), Message: text}
+		}
 	}
 	decoder := regexp.MustCompile(`^(?:yaml: )?line (\d+): (?:column (\d+): )?`)
 	if m := decoder.FindStringSubmatch(text); m != nil {
 		return strictyaml.Problem{Line: number(m[1]), Col: max(number(m[2]), 1), Message: plain(text[len(m[0]):])}
+	}
+	if n := search(src, text); n != nil {
+		return strictyaml.Problem{Line: n.Line, Col: n.Column, Message: text}
 	}
 	return strictyaml.Problem{Message: text}
 }
@@ -68,7 +77,8 @@ func plain(text string) string {
 	if m := unknown.FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf("unknown key %q", m[1])
 	}
-	return strings.ReplaceAll(text, "rulefmt.", "")
+	text = strings.ReplaceAll(text, "rulefmt.", "")
+	return strings.ReplaceAll(text, "RuleNode", "Rule")
 }
 
 func number(digits string) int {

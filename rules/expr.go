@@ -108,12 +108,13 @@ func selectors(e parser.Expr) []selector {
 
 func selectorOf(v *parser.VectorSelector, path []parser.Node) selector {
 	s := selector{text: v.String(), matchers: v.LabelMatchers, offset: v.OriginalOffset}
-	for _, above := range path {
-		switch n := above.(type) {
+	for i := len(path) - 1; i >= 0; i-- {
+		switch n := path[i].(type) {
 		case *parser.MatrixSelector:
 			s.text = n.String()
 			s.window += n.Range
 		case *parser.SubqueryExpr:
+			s.text = n.String()
 			s.window += n.Range
 			s.offset += n.OriginalOffset
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,6 +54,10 @@ type Inputs struct {
 type ScrapeTarget struct {
 	Job string // its `job` label
 	URL string // such as "https://lon-mini-1:9797/metrics"; the path is /metrics if it has none
+
+	// Handler serves the metrics of this very process. It is asked without a
+	// network in between, so it needs no port, no credentials and no URL.
+	Handler http.Handler
 
 	// Labels are put on everything that is scraped, over whatever it says of
 	// itself. A label that starts with two underscores is not stored: it sets

@@ -54,13 +54,13 @@ func (p *proof) inspectReading(ctx context.Context, r reading) error {
 	metric := r.series.Get(labels.MetricName)
 	switch {
 	case p.recorded[metric]:
-		p.add("%s is made by a rule, from samples of unknown age", r.series)
+		p.add("%s is made by a rule, from samples of unknown age", name(r.series))
 		return nil
 	case r.ended:
-		p.add("%s has ended; its newest sample is of %s", r.series, clock(r.at))
+		p.add("%s has ended; its newest sample is of %s", name(r.series), clock(r.at))
 		return nil
 	case !r.at.After(p.claim.After):
-		p.add("%s was last scraped at %s, not after %s", r.series, clock(r.at), clock(p.claim.After))
+		p.add("%s was last scraped at %s, not after %s", name(r.series), clock(r.at), clock(p.claim.After))
 		return nil
 	}
 	collector, ok := p.store.opts.CollectorOf(metric)
@@ -75,14 +75,14 @@ func (p *proof) inspectReading(ctx context.Context, r reading) error {
 func (p *proof) inspectCollector(ctx context.Context, r reading, collector string) error {
 	server := r.series.Get("server")
 	if server == "" {
-		p.add("%s has no label server, so its collector is not known", r.series)
+		p.add("%s has no label server, so its collector is not known", name(r.series))
 		return nil
 	}
 	who := fmt.Sprintf("collector %s on %s", collector, server)
 	same := []*labels.Matcher{equal("server", server), equal("collector", collector)}
-	for _, name := range []string{"job", "instance"} { // the same target, if it was one
-		if value := r.series.Get(name); value != "" {
-			same = append(same, equal(name, value))
+	for _, label := range []string{"job", "instance"} { // the same target, if it was one
+		if value := r.series.Get(label); value != "" {
+			same = append(same, equal(label, value))
 		}
 	}
 	well, err := p.alongside(ctx, r, success, same)

@@ -146,9 +146,24 @@ func show(result promql.Vector) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s %v", sample.Metric, sample.F)
+		fmt.Fprintf(&b, "%s %v", name(sample.Metric), sample.F)
 	}
 	return b.String()
+}
+
+// name shows a series as PromQL writes it.
+func name(series labels.Labels) string {
+	var pairs []string
+	series.Range(func(l labels.Label) {
+		if l.Name != labels.MetricName {
+			pairs = append(pairs, fmt.Sprintf("%s=%q", l.Name, l.Value))
+		}
+	})
+	metric := series.Get(labels.MetricName)
+	if len(pairs) == 0 && metric != "" {
+		return metric
+	}
+	return metric + "{" + strings.Join(pairs, ",") + "}"
 }
 
 // clock shows t with the precision that samples have.

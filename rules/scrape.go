@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,6 +35,7 @@ const (
 type inputs struct {
 	scraping  *config.Config
 	ruleFiles []string
+	self      http.Handler // nil if this process is not scraped
 }
 
 func (s *Store) assembleScraping(ctx context.Context) error {
@@ -49,6 +51,7 @@ func (s *Store) assembleScraping(ctx context.Context) error {
 	s.scrape, err = scrape.NewManager(&scrape.Options{
 		DiscoveryReloadInterval:  model.Duration(discoveryDelay),
 		DiscoveryReloadOnStartup: true,
+		HTTPClientOptions:        []promconfig.HTTPClientOption{promconfig.WithDialContextFunc(s.self.dial)},
 	}, s.opts.Log, nil, nil, s.db, s.opts.Registry)
 	if err != nil {
 		return fmt.Errorf("prepare scraping: %w", err)
@@ -65,7 +68,13 @@ func (s *Store) prepare(in Inputs) (inputs, error) {
 	if err := checkFiles(in.RuleFiles); err != nil {
 		return inputs{}, err
 	}
-	return inputs{scraping: scraping, ruleFiles: in.RuleFiles}, nil
+	ready := inputs{scraping: scraping, ruleFiles: in.RuleFiles}
+	for _, t := range in.Targets {
+		if t.Handler != nil {
+			ready.self = t.Handler
+		}
+	}
+	return ready, nil
 }
 
 // apply puts prepared inputs into effect.
@@ -73,17 +82,36 @@ func (s *Store) apply(in inputs) error {
 	if err := s.rules.Update(s.opts.EvalInterval, in.ruleFiles, in.scraping.GlobalConfig.ExternalLabels, s.opts.ExternalURL, s.evaluate); err != nil {
 		return fmt.Errorf("load rules: %w", err)
 	}
-	if err := s.scrape.ApplyConfig(in.scraping); err != nil {
-		return fmt.Errorf("apply scrape configs: %w", err)
-	}
 	found := make(map[string]discovery.Configs)
 	for _, job := range in.scraping.ScrapeConfigs {
 		found[job.JobName] = job.ServiceDiscoveryConfigs
 	}
+	jobs := in.scraping.ScrapeConfigs
+	in.scraping.ScrapeConfigs = append(slices.Clone(jobs), s.retired(found)...)
+	s.self.use(in.self)
+	if err := s.scrape.ApplyConfig(in.scraping); err != nil {
+		return fmt.Errorf("apply scrape configs: %w", err)
+	}
 	if err := s.discovery.ApplyConfig(found); err != nil {
 		return fmt.Errorf("apply scrape configs: %w", err)
 	}
+	s.jobs = jobs
 	return nil
+}
+
+// retired returns the jobs that are scraped now and not in found, and puts them
+// there without targets. A job that loses its targets ends its series; one
+// that is taken away leaves them as they were for as long as a lookback, and
+// alerts about servers that are gone with them.
+func (s *Store) retired(found map[string]discovery.Configs) []*config.ScrapeConfig {
+	var retired []*config.ScrapeConfig
+	for _, job := range s.jobs {
+		if _, stays := found[job.JobName]; !stays {
+			found[job.JobName] = discovery.Configs{}
+			retired = append(retired, job)
+		}
+	}
+	return retired
 }
 
 // scrapeConfig is a Prometheus configuration that scrapes what in names.
@@ -96,10 +124,16 @@ func (s *Store) scrapeConfig(in Inputs) (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read scrape_configs: %w", err)
 	}
-	for i, t := range in.Targets {
-		job, err := targetConfig(t, i)
+	names := make(map[string]int)
+	for _, t := range in.Targets {
+		job, err := targetConfig(t)
 		if err != nil {
 			return nil, err
+		}
+		// A name that does not depend on other targets: a job whose name
+		// changes is scraped anew.
+		if names[job.JobName]++; names[job.JobName] > 1 {
+			job.JobName = fmt.Sprintf("%s (%d)", job.JobName, names[job.JobName])
 		}
 		if err := job.Validate(c.GlobalConfig); err != nil {
 			return nil, fmt.Errorf("scrape target %q: %w", t.URL, err)
@@ -137,16 +171,19 @@ func configText(o Options, scrapeConfigs []byte) (string, error) {
 }
 
 // targetConfig is a job of its own for t, because credentials belong to jobs.
-func targetConfig(t ScrapeTarget, i int) (*config.ScrapeConfig, error) {
+func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
 	u, err := url.Parse(t.URL)
 	if err != nil {
-		return nil, fmt.Errorf("scrape target: %w", err)
+		return nil, fmt.Errorf("read scrape target: %w", err)
 	}
 	if u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return nil, fmt.Errorf("scrape target %q: want http://HOST or https://HOST", t.URL)
 	}
+	if u.User != nil {
+		return nil, fmt.Errorf("scrape target %q: credentials do not belong into a URL", u.Redacted())
+	}
 	job := config.DefaultScrapeConfig
-	job.JobName = fmt.Sprintf("%s/%d/%s", t.Job, i, u.Host)
+	job.JobName = "minikeeper/" + t.Job + "/" + t.URL
 	job.Scheme = u.Scheme
 	if u.Path != "" {
 		job.MetricsPath = u.Path

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -32,6 +33,7 @@ type Store struct {
 	db     *tsdb.DB
 	engine *promql.Engine
 
+	self      *self // scrapes this process
 	discovery *discovery.Manager
 	scrape    *scrape.Manager
 	rules     *promrules.Manager
@@ -41,7 +43,8 @@ type Store struct {
 	changed chan struct{}
 	queries chan struct{} // one token for each query that the API may run at once
 
-	mu      sync.Mutex // guards what follows, and lets one reload run at a time
+	mu      sync.Mutex             // guards what follows, and lets one reload run at a time
+	jobs    []*config.ScrapeConfig // that are scraped
 	started bool
 	closed  bool
 	done    chan struct{} // closed when Run has returned
@@ -63,6 +66,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		changed: make(chan struct{}, 1),
 		queries: make(chan struct{}, maxQueries),
 		done:    make(chan struct{}),
+		self:    newSelf(),
 	}
 	in, err := s.prepare(o.Inputs)
 	if err != nil {
@@ -208,6 +212,7 @@ func (s *Store) Close() error {
 		s.rules.Stop()
 	}
 	s.cancel()
+	s.self.close()
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("close store %q: %w", s.opts.Dir, err)
 	}
