@@ -55,17 +55,17 @@ func idOf(info fs.FileInfo) fileID {
 	return id
 }
 
-// ErrUnfinished says that not every file could be read in the time there was.
-var ErrUnfinished = errors.New("not all images are hashed yet")
+// errUnfinished says that a file could not be read in the time there was.
+var errUnfinished = errors.New("not hashed yet")
 
 // Hash sets Content of images: a hash over sizes and SHA-256 of the system
 // image and of each architecture's boot file, whatever their names. A system
 // image on another server stands for itself with its path. Content stays ""
 // where a file is missing or changes while it is read.
 //
-// When ctx ends, the images that are not finished stay without Content and the
-// error is ErrUnfinished; the next call goes on there. Other errors tell which
-// files could not be read.
+// When ctx ends, the images that are not finished stay without Content, which
+// is no error: the next call goes on there. Finished tells. The error says
+// which files could not be read.
 func (h *Hasher) Hash(ctx context.Context, images []Image) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,26 +78,25 @@ func (h *Hasher) Hash(ctx context.Context, images []Image) error {
 			continue
 		}
 		content, err := h.content(ctx, i, known)
-		if err != nil {
+		if err != nil && !errors.Is(err, errUnfinished) && !errors.Is(err, errChanged) {
 			errs = append(errs, err)
 		}
 		i.Content = content
 	}
-	return joinErrors(errs)
+	return errors.Join(errs...)
 }
 
-// joinErrors joins errs; of those that say ErrUnfinished one is enough.
-func joinErrors(errs []error) error {
-	var kept []error
-	unfinished := false
-	for _, err := range errs {
-		if !errors.Is(err, ErrUnfinished) {
-			kept = append(kept, err)
-		} else if !unfinished {
-			kept, unfinished = append(kept, ErrUnfinished), true
+// Finished tells whether the last call of Hash came to the end of every file
+// that it read.
+func (h *Hasher) Finished() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.files {
+		if f.sum == "" {
+			return false
 		}
 	}
-	return errors.Join(kept...)
+	return true
 }
 
 // content returns the content of one image, "" if it has none yet.
@@ -148,7 +147,7 @@ func (h *Hasher) file(ctx context.Context, root *os.Root, name, path string, kno
 	h.files[key] = state
 	if state.sum == "" {
 		if err := state.read(ctx, f); err != nil {
-			if !errors.Is(err, ErrUnfinished) {
+			if !errors.Is(err, errUnfinished) {
 				delete(h.files, key)
 			}
 			return "", fmt.Errorf("hash NetBoot image: %s: %w", path, err)
@@ -165,7 +164,7 @@ func (s *hashedFile) read(ctx context.Context, f *os.File) error {
 	buffer := make([]byte, 1<<20)
 	for {
 		if ctx.Err() != nil {
-			return ErrUnfinished
+			return errUnfinished
 		}
 		n, err := f.Read(buffer)
 		s.begun.Write(buffer[:n])
