@@ -3,6 +3,8 @@ package collectors
 import (
 	"context"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"math"
 	"os"
@@ -23,7 +25,6 @@ import (
 
 // Whoever adds a collector also adds its page, its inputs and its fuzz targets.
 func TestEveryCollectorIsWhole(t *testing.T) {
-	sources := testSources(t)
 	for name, build := range Builtin() {
 		t.Run(name, func(t *testing.T) {
 			if _, err := os.Stat(filepath.Join("..", "docs", "collectors", name+".md")); err != nil {
@@ -32,10 +33,8 @@ func TestEveryCollectorIsWhole(t *testing.T) {
 			if entries, err := os.ReadDir(filepath.Join("testdata", name)); err != nil || len(entries) == 0 {
 				t.Errorf("no inputs in testdata/%s: %v", name, err)
 			}
-			if !slices.ContainsFunc(sources, func(s source) bool {
-				return strings.HasPrefix(s.file, name) && strings.Contains(s.text, "\nfunc Fuzz")
-			}) {
-				t.Errorf("no fuzz target in a file %s*_test.go", name)
+			if !fuzzed(t, name) {
+				t.Errorf("no fuzz target in %s*_test.go, nor in the packages of this module that %s*.go imports", name, name)
 			}
 			c, err := build(Deps{Run: noTools{}, GOOS: "linux", Root: t.TempDir()})
 			if err != nil {
@@ -46,24 +45,35 @@ func TestEveryCollectorIsWhole(t *testing.T) {
 	}
 }
 
-// A source is a test file of this package.
-type source struct{ file, text string }
-
-func testSources(t *testing.T) []source {
+// fuzzed tells whether there is a fuzz target beside the collector, or in a
+// package whose parsers it uses.
+func fuzzed(t *testing.T, name string) bool {
 	t.Helper()
-	files, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []source
-	for _, file := range files {
-		b, err := os.ReadFile(file)
+	files := glob(t, name+"*_test.go")
+	for _, file := range glob(t, name+"*.go") {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, source{file, string(b)})
+		for _, spec := range parsed.Imports {
+			if dir, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), "github.com/minikeeper/minikeeper/"); ours {
+				files = append(files, glob(t, filepath.Join("..", dir, "*_test.go"))...)
+			}
+		}
 	}
-	return list
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(text), "\nfunc Fuzz")
+	})
+}
+
+func glob(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // Every metric has a page that says what it means, and passes promtool's checks.

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -150,6 +151,12 @@ func loopDevice(t *testing.T, size int64) string {
 	if err := os.Truncate(file, size); err != nil {
 		t.Fatal(err)
 	}
+	return attach(t, file)
+}
+
+// attach makes a block device of a file.
+func attach(t *testing.T, file string) string {
+	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "losetup", "--find", "--show", file).CombinedOutput()
 	if err != nil {
 		testkit.Missing(t, "no loop device is to be had: "+strings.TrimSpace(string(out)))
@@ -162,7 +169,7 @@ func loopDevice(t *testing.T, size int64) string {
 // detach frees a loop device; it may have been freed already.
 func detach(t *testing.T, loop string) {
 	t.Helper()
-	if out, err := exec.Command("losetup", "--detach", loop).CombinedOutput(); err != nil && !strings.Contains(string(out), "No such device") {
+	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "losetup", "--detach", loop).CombinedOutput(); err != nil && !strings.Contains(string(out), "No such device") {
 		t.Errorf("detach %s: %v: %s", loop, err, out)
 	}
 }
@@ -176,7 +183,7 @@ func mountAt(t *testing.T, device, dir, options string) {
 // unmount unmounts dir; it may have been unmounted already.
 func unmount(t *testing.T, dir string) {
 	t.Helper()
-	if out, err := exec.Command("umount", dir).CombinedOutput(); err != nil && !strings.Contains(string(out), "not mounted") {
+	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "umount", dir).CombinedOutput(); err != nil && !strings.Contains(string(out), "not mounted") {
 		t.Errorf("unmount %s: %v: %s", dir, err, out)
 	}
 }

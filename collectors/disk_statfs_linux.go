@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ func statfs(path string) (usage, error) {
 	var st unix.Statfs_t
 	for {
 		err := unix.Statfs(path, &st)
-		if err == unix.EINTR { //nolint:errorlint // a raw errno
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {

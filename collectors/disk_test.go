@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,12 +135,12 @@ func TestProberHoldsOneCallPerHungMount(t *testing.T) {
 		}
 
 		hung, fine, took := ask()
-		if hung.err != errSilent || fine.err != nil || fine.usage.size != 8 || took != 2*time.Second {
+		if !errors.Is(hung.err, errSilent) || fine.err != nil || fine.usage.size != 8 || took != 2*time.Second {
 			t.Errorf("first: %v, %v after %v", hung, fine, took)
 		}
 		for range 5 {
 			hung, fine, took = ask()
-			if hung.err != errStillSilent || fine.err != nil || took != 0 {
+			if !errors.Is(hung.err, errStillSilent) || fine.err != nil || took != 0 {
 				t.Errorf("later: %v, %v after %v", hung, fine, took)
 			}
 		}

@@ -325,7 +325,8 @@ func appleRAIDMemberState(word string) (memberState, *float64, bool) {
 	}
 	percent, rest, found := strings.Cut(lower, "%")
 	n, err := strconv.ParseFloat(percent, 64)
-	if !found || strings.TrimSpace(rest) != "(rebuilding)" || err != nil || !(0 <= n && n <= 100) {
+	inRange := n >= 0 && n <= 100 // which NaN is not
+	if !found || strings.TrimSpace(rest) != "(rebuilding)" || err != nil || !inRange {
 		return memberUnknown, nil, false
 	}
 	n /= 100

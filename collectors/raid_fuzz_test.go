@@ -89,42 +89,38 @@ func FuzzBtrfsErrors(f *testing.F) {
 // The most that is read, and the most that a program may print, is read or
 // refused in bounded time and memory.
 func TestParsersAreBounded(t *testing.T) {
-	for what, unit := range map[string]string{
-		"zeros":         "\x00",
-		"blank lines":   "\n",
-		"words":         "a ",
-		"short lines":   "a: b\n",
-		"sets":          "===\nName: a\nUnique ID: b\nx\n",
-		"members":       "0 d 0E1D2C3B-4A59-4868-9786-00000000000B Online\n",
-		"mounts":        "1 1 8:1 / /a rw - e d rw\n",
-		"macOS mounts":  "a on / (b)\n",
-		"df":            "a 1 1 1 1% /\n",
-		"deep elements": "<array>",
-		"open brackets": "<",
+	plists := func(b []byte) { _, _ = parseAppleRAIDPlist(append([]byte("<?xml?>"), b...)) }
+	for _, tt := range []struct {
+		name  string
+		parse func([]byte)
+		units []string
+	}{
+		{"appleraid", func(b []byte) { _, _ = parseAppleRAID(string(b)) }, []string{"\x00", "\n", "a: b\n", "===\nName: a\nUnique ID: b\nx\n", "0 d 0E1D2C3B-4A59-4868-9786-00000000000B Online\n"}},
+		{"plist", plists, []string{"a ", "<array>", "<", "<dict/>"}},
+		{"mountinfo", func(b []byte) { _, _ = parseMountinfo(string(b)) }, []string{"\x00", "\n", "1 1 8:1 / /a rw - e d rw\n"}},
+		{"mount", func(b []byte) { _, _ = parseBSDMount(string(b)) }, []string{"\x00", "a b\n", "a on / (b)\n"}},
+		{"df", func(b []byte) { _, _ = parseDF(string(b), map[string]mount{"/": {}}) }, []string{"\x00", "a b\n", "a 1 1 1 1% /\n"}},
 	} {
-		for _, size := range []int{listLimit, 64 << 20} {
-			data := append([]byte("<?xml?>"), bytes.Repeat([]byte(unit), (size-10)/len(unit))...)
-			for name, parse := range map[string]func([]byte){
-				"appleraid":       func(b []byte) { _, _ = parseAppleRAID(string(b)) },
-				"appleraid plist": func(b []byte) { _, _ = parseAppleRAIDPlist(b) },
-				"apfs plist":      func(b []byte) { _, _ = parseAPFSList(b) },
-				"mountinfo":       func(b []byte) { _, _ = parseMountinfo(string(b)) },
-				"mount":           func(b []byte) { _, _ = parseBSDMount(string(b)) },
-				"df":              func(b []byte) { _, _ = parseDF(string(b), map[string]mount{"/": {}}) },
-			} {
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				start := time.Now()
-				parse(data)
-				runtime.ReadMemStats(&after)
-				if took := time.Since(start); took > 20*time.Second {
-					t.Errorf("%s takes %v for %d MiB of %s", name, took, size>>20, what)
-				}
-				if used := after.TotalAlloc - before.TotalAlloc; used > 500<<20 {
-					t.Errorf("%s takes %d MiB for %d MiB of %s", name, used>>20, size>>20, what)
-				}
-			}
+		for _, unit := range tt.units {
+			measure(t, tt.name, tt.parse, unit, listLimit-7)
 		}
+		measure(t, tt.name, tt.parse, "word ", 64<<20)
+	}
+}
+
+func measure(t *testing.T, name string, parse func([]byte), unit string, size int) {
+	t.Helper()
+	data := bytes.Repeat([]byte(unit), size/len(unit))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	parse(data)
+	runtime.ReadMemStats(&after)
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("%s takes %v for %d MiB of %q", name, took, size>>20, unit)
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 500<<20 {
+		t.Errorf("%s takes %d MiB for %d MiB of %q", name, used>>20, size>>20, unit)
 	}
 }
 

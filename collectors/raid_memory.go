@@ -1,7 +1,6 @@
 package collectors
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 )
@@ -108,7 +107,7 @@ func distinct(all []array) []array {
 	out := make([]array, 0, len(all))
 	for _, a := range all {
 		if bearers[a.name] > 1 {
-			a.name = fmt.Sprintf("%s (%s)", a.name, a.id)
+			a.name += " (" + a.id + ")"
 		}
 		if !taken[a.name] {
 			taken[a.name] = true
