@@ -107,7 +107,9 @@ func queueSamples(q queueReading, now time.Time) []minikeeper.Sample {
 	totals := postfix.Totals(q.messages)
 	if q.answered && q.err == nil {
 		for _, name := range q.listed {
-			totals[name] = totals[name] // an empty total, if there is none
+			if _, ok := totals[name]; !ok {
+				totals[name] = postfix.Total{}
+			}
 		}
 	}
 	var samples []minikeeper.Sample

@@ -17,18 +17,30 @@ func TestReplaceInXML(t *testing.T) {
 	const head = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n<plist version=\"1.0\">\n"
 	tests := []struct{ name, in, want string }{
 		{"usual", "<dict>\n\t<key>Index</key>\n\t<integer>7</integer>\n</dict>", "<dict>\n\t<key>Index</key>\n\t<integer>5000</integer>\n</dict>"},
-		{"on one line, between others", "<dict><key>B</key><true/><key>Index</key><integer>7</integer><key>A</key><string>7</string></dict>",
-			"<dict><key>B</key><true/><key>Index</key><integer>5000</integer><key>A</key><string>7</string></dict>"},
-		{"not the one inside", "<dict><key>Sub</key><dict><key>Index</key><integer>7</integer></dict><key>Index</key><integer>8</integer></dict>",
-			"<dict><key>Sub</key><dict><key>Index</key><integer>7</integer></dict><key>Index</key><integer>5000</integer></dict>"},
-		{"not the one in a comment", "<dict><!-- <key>Index</key><integer>7</integer> --><key>Index</key><!-- x --><integer>8</integer></dict>",
-			"<dict><!-- <key>Index</key><integer>7</integer> --><key>Index</key><!-- x --><integer>5000</integer></dict>"},
-		{"not a text that says Index", "<dict><key>Name</key><string>Index</string><key>Index</key><string>8</string></dict>",
-			"<dict><key>Name</key><string>Index</string><key>Index</key><integer>5000</integer></dict>"},
-		{"twice", "<dict><key>Index</key><integer>7</integer><key>Index</key><integer>8</integer></dict>",
-			"<dict><key>Index</key><integer>5000</integer><key>Index</key><integer>5000</integer></dict>"},
-		{"absent", "<dict>\n\t<key>Name</key>\n\t<string>x</string>\n</dict>",
-			"<dict>\n\t<key>Name</key>\n\t<string>x</string>\n\t<key>Index</key>\n\t<integer>5000</integer>\n</dict>"},
+		{
+			"on one line, between others", "<dict><key>B</key><true/><key>Index</key><integer>7</integer><key>A</key><string>7</string></dict>",
+			"<dict><key>B</key><true/><key>Index</key><integer>5000</integer><key>A</key><string>7</string></dict>",
+		},
+		{
+			"not the one inside", "<dict><key>Sub</key><dict><key>Index</key><integer>7</integer></dict><key>Index</key><integer>8</integer></dict>",
+			"<dict><key>Sub</key><dict><key>Index</key><integer>7</integer></dict><key>Index</key><integer>5000</integer></dict>",
+		},
+		{
+			"not the one in a comment", "<dict><!-- <key>Index</key><integer>7</integer> --><key>Index</key><!-- x --><integer>8</integer></dict>",
+			"<dict><!-- <key>Index</key><integer>7</integer> --><key>Index</key><!-- x --><integer>5000</integer></dict>",
+		},
+		{
+			"not a text that says Index", "<dict><key>Name</key><string>Index</string><key>Index</key><string>8</string></dict>",
+			"<dict><key>Name</key><string>Index</string><key>Index</key><integer>5000</integer></dict>",
+		},
+		{
+			"twice", "<dict><key>Index</key><integer>7</integer><key>Index</key><integer>8</integer></dict>",
+			"<dict><key>Index</key><integer>5000</integer><key>Index</key><integer>5000</integer></dict>",
+		},
+		{
+			"absent", "<dict>\n\t<key>Name</key>\n\t<string>x</string>\n</dict>",
+			"<dict>\n\t<key>Name</key>\n\t<string>x</string>\n\t<key>Index</key>\n\t<integer>5000</integer>\n</dict>",
+		},
 		{"key with an entity", "<dict><key>&#73;ndex</key><integer>7</integer></dict>", "<dict><key>&#73;ndex</key><integer>5000</integer></dict>"},
 	}
 	for _, tt := range tests {

@@ -38,31 +38,49 @@ func TestDetectService(t *testing.T) {
 		files      map[string]string // a name that ends in "/" is a folder
 		want       Service
 	}{
-		{"macOS 10.12 and later", "darwin", map[string]string{system + "com.apple.postfix.master.plist": newer},
-			Service{Kind: Launchd, Label: "com.apple.postfix.master", Plist: system + "com.apple.postfix.master.plist", OnDemand: true}},
-		{"OS X 10.11", "darwin", map[string]string{system + "org.postfix.master.plist": older},
-			Service{Kind: Launchd, Label: "org.postfix.master", Plist: system + "org.postfix.master.plist", OnDemand: true}},
-		{"an upgrade left the old job behind", "darwin",
+		{
+			"macOS 10.12 and later", "darwin",
+			map[string]string{system + "com.apple.postfix.master.plist": newer},
+			Service{Kind: Launchd, Label: "com.apple.postfix.master", Plist: system + "com.apple.postfix.master.plist", OnDemand: true},
+		},
+		{
+			"OS X 10.11", "darwin",
+			map[string]string{system + "org.postfix.master.plist": older},
+			Service{Kind: Launchd, Label: "org.postfix.master", Plist: system + "org.postfix.master.plist", OnDemand: true},
+		},
+		{
+			"an upgrade left the old job behind", "darwin",
 			map[string]string{system + "org.postfix.master.plist": older, system + "com.apple.postfix.master.plist": newer},
-			Service{Kind: Launchd, Label: "com.apple.postfix.master", Plist: system + "com.apple.postfix.master.plist", OnDemand: true}},
-		{"the administrator's own job", "darwin",
+			Service{Kind: Launchd, Label: "com.apple.postfix.master", Plist: system + "com.apple.postfix.master.plist", OnDemand: true},
+		},
+		{
+			"the administrator's own job", "darwin",
 			map[string]string{library + "zz.plist": own, library + "aa.plist": job("x", "")[:40], system + "com.apple.postfix.master.plist": newer},
-			Service{Kind: Launchd, Label: "com.example.relay", Plist: library + "zz.plist"}},
-		{"the administrator's own job, by the front door", "darwin",
+			Service{Kind: Launchd, Label: "com.example.relay", Plist: library + "zz.plist"},
+		},
+		{
+			"the administrator's own job, by the front door", "darwin",
 			map[string]string{library + "a.plist": strings.NewReplacer("libexec/postfix/master", "sbin/postfix").Replace(job("com.example.relay", "<string>start-fg</string>"))},
-			Service{Kind: Launchd, Label: "com.example.relay", Plist: library + "a.plist"}},
+			Service{Kind: Launchd, Label: "com.example.relay", Plist: library + "a.plist"},
+		},
 		{"other jobs only", "darwin", map[string]string{library + "sshd.plist": strings.Replace(own, "postfix/master", "sshd", 1)}, Service{Kind: Plain}},
 		{"a folder named like a job", "darwin", map[string]string{library + "a.plist/": ""}, Service{Kind: Plain}},
 		{"bare mac", "darwin", nil, Service{Kind: Plain}},
-		{"debian 12", "linux",
+		{
+			"debian 12", "linux",
 			map[string]string{"run/systemd/system/": "", "lib/systemd/system/postfix.service": debian, "lib/systemd/system/postfix@.service": "[Service]\n"},
-			Service{Kind: Systemd, Unit: "postfix@-.service"}},
-		{"a real unit", "linux",
+			Service{Kind: Systemd, Unit: "postfix@-.service"},
+		},
+		{
+			"a real unit", "linux",
 			map[string]string{"run/systemd/system/": "", "usr/lib/systemd/system/postfix.service": "[Service]\nExecStart = /usr/sbin/postfix start\n", "usr/lib/systemd/system/postfix@.service": ""},
-			Service{Kind: Systemd, Unit: "postfix.service"}},
-		{"the administrator's unit wins", "linux",
+			Service{Kind: Systemd, Unit: "postfix.service"},
+		},
+		{
+			"the administrator's unit wins", "linux",
 			map[string]string{"run/systemd/system/": "", "etc/systemd/system/postfix.service": "ExecStart=/opt/postfix start\n", "lib/systemd/system/postfix.service": debian, "lib/systemd/system/postfix@.service": ""},
-			Service{Kind: Systemd, Unit: "postfix.service"}},
+			Service{Kind: Systemd, Unit: "postfix.service"},
+		},
 		{"systemd without postfix", "linux", map[string]string{"run/systemd/system/": ""}, Service{Kind: Plain}},
 		{"units without systemd", "linux", map[string]string{"lib/systemd/system/postfix.service": debian}, Service{Kind: Plain}},
 	}
