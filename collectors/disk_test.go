@@ -179,3 +179,16 @@ func TestProberSharesACall(t *testing.T) {
 		}
 	})
 }
+
+// A list that a real Mac printed.
+func TestDiskRecorded(t *testing.T) {
+	data, err := os.ReadFile(testkit.Samples(t, "raid-macos/apfs-list-one-container.plist"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newDisk(Deps{GOOS: "darwin", Run: tools{"diskutil apfs list -plist": {Stdout: data}, "mount": {}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, filepath.Join("testdata", "disk", "recorded", "apfs-list-one-container.plist.golden"), collected(t, c, ""))
+}
