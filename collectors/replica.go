@@ -21,7 +21,7 @@ type ReplicaShare struct {
 	Name    string
 	Path    string   // of the replica
 	Origin  string   // the folder that it is to be equal to
-	Exclude []string // patterns as delta.Options has them; none exclude nothing
+	Exclude []string // patterns as delta.Options has them; nil stands for the defaults
 }
 
 // Names of the replica collector's metrics.
@@ -78,7 +78,7 @@ func (r replica) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
 	for _, s := range r.shares {
 		start := time.Now()
 		report, err := delta.Compare(ctx, r.deps.path(s.Origin), r.deps.path(s.Path), delta.Options{
-			Exclude:    append([]string{}, s.Exclude...), // never nil, which would stand for the defaults
+			Exclude:    s.Exclude,
 			MaxEntries: replicaProblems,
 		})
 		if err == nil {

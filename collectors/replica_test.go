@@ -100,7 +100,7 @@ func TestReplicaOfSeveralShares(t *testing.T) {
 	replicaPair(t, root)
 	got := collectReplica(t, root, time.Now(),
 		ReplicaShare{Name: "first", Path: "/nowhere", Origin: "/srv/master"},
-		ReplicaShare{Name: "second", Path: "/Shares/CasperShare", Origin: "/srv/master"}) // nothing is excluded
+		ReplicaShare{Name: "second", Path: "/Shares/CasperShare", Origin: "/srv/master", Exclude: []string{}})
 	testkit.Golden(t, filepath.Join("testdata", "replica", "several-shares.golden"), got)
 }
 
@@ -154,7 +154,7 @@ func FuzzReplica(f *testing.F) {
 		}
 		replicaFile(t, origin+"/"+name, string(a))
 		replicaFile(t, replica+"/"+name, string(b))
-		c, err := newReplica(Deps{Settings: Settings{Replica: ReplicaSettings{Shares: []ReplicaShare{{Name: "x", Path: replica, Origin: origin}}}}})
+		c, err := newReplica(Deps{Settings: Settings{Replica: ReplicaSettings{Shares: []ReplicaShare{{Name: "x", Path: replica, Origin: origin, Exclude: []string{}}}}}})
 		if err != nil {
 			t.Fatal(err)
 		}

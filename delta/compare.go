@@ -78,7 +78,7 @@ func (o Options) workers() int {
 
 // run compares the trees. After it, result has what it found.
 func (c *comparison) run(ctx context.Context) error {
-	c.pairs = make(chan pair, 256)
+	c.pairs = make(chan pair, 64) // each holds two folders open
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(c.pairs)

@@ -170,11 +170,11 @@ func TestCompareBoundsEntriesNotCounts(t *testing.T) {
 		o[name] = name
 	}
 	origin, replica := pair(t, o, tree{})
-	for max, want := range map[int]int{3: 3, 0: 10, -1: 0} {
-		r, err := delta.Compare(t.Context(), origin, replica, delta.Options{MaxEntries: max})
+	for limit, want := range map[int]int{3: 3, 0: 10, -1: 0} {
+		r, err := delta.Compare(t.Context(), origin, replica, delta.Options{MaxEntries: limit})
 		must(t, err)
 		if len(r.Entries) != want || r.Counts[delta.Missing] != 10 || r.DriftBytes != 10 {
-			t.Errorf("max %d: %d entries, %d missing; want %d and 10", max, len(r.Entries), r.Counts[delta.Missing], want)
+			t.Errorf("limit %d: %d entries, %d missing; want %d and 10", limit, len(r.Entries), r.Counts[delta.Missing], want)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func (d *dir) has(rel string) (bool, error) {
 		}
 		next, err := here.child(name)
 		if err != nil {
-			return true, nil //nolint:nilerr // the last one need not be a folder
+			return true, nil // the last one need not be a folder
 		}
 		here.release()
 		here = next
@@ -200,6 +200,9 @@ func (d *dir) open(name string) (*file, error) {
 	fd, err := retry(func() (int, error) {
 		return unix.Openat(d.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
+	if errors.Is(err, unix.ELOOP) {
+		return nil, errChanged // it was a file, and is a link now
+	}
 	if err != nil {
 		return nil, err
 	}

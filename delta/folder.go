@@ -20,7 +20,7 @@ func (a *applier) makeFolder(_ context.Context, d difference) error {
 		if err != nil {
 			return sideError("replica", err)
 		}
-		if !unchanged(now, d.replica) {
+		if !sameEntry(now, d.replica) {
 			return errOther
 		}
 		if err := a.trash.put(parent, name, d.path); err != nil {

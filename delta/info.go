@@ -67,6 +67,12 @@ func unchanged(a, b info) bool {
 	return a.id == b.id && a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime
 }
 
+// sameEntry tells whether a and b are one entry with the same content, whatever was done
+// to its names meanwhile: taking one of several away changes ctime.
+func sameEntry(a, b info) bool {
+	return a.id == b.id && a.kind == b.kind && (a.kind == isFolder || a.size == b.size && a.mtime == b.mtime)
+}
+
 // sameMetadata tells whether the replica's file r has the permissions and the
 // time that it is to have from o.
 func sameMetadata(o, r info) bool {

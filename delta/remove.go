@@ -63,7 +63,7 @@ func (a *applier) delete(d difference) error {
 	if err != nil {
 		return err
 	}
-	if now.id != d.replica.id || (now.kind != isFolder && !unchanged(now, d.replica)) {
+	if !sameEntry(now, d.replica) {
 		return errOther
 	}
 	if now.kind == isFolder && d.kind == Extra {

@@ -264,6 +264,18 @@ func TestSyncLeavesHardLinksOutsideAlone(t *testing.T) {
 	}
 }
 
+func TestSyncDeletesHardLinks(t *testing.T) {
+	origin, replica := pair(t, tree{"a": "a", "b/c": "c"}, tree{"a": "a", "x": "one inode", "b": "another"})
+	for _, name := range []string{"/y", "/z"} {
+		must(t, os.Link(replica+"/x", replica+name))
+	}
+	must(t, os.Link(replica+"/b", replica+"/b2"))
+	if r := mustSync(t, origin, replica, all()); r.Deleted != 4 {
+		t.Errorf("%d deleted, want x, y, z and b2", r.Deleted)
+	}
+	wantEqual(t, origin, replica)
+}
+
 func TestSyncHardLinksOnTheOrigin(t *testing.T) {
 	origin, replica := pair(t, tree{"a": "same"}, tree{})
 	must(t, os.Link(origin+"/a", origin+"/b"))
@@ -346,7 +358,7 @@ func TestSyncLock(t *testing.T) {
 	var once sync.Once
 	o := all()
 	o.Progress = func(delta.Progress) {
-		once.Do(func() { _, second = delta.Sync(context.Background(), origin, replica, all()) })
+		once.Do(func() { _, second = delta.Sync(t.Context(), origin, replica, all()) })
 	}
 	mustSync(t, origin, replica, o)
 	locked, ok := errors.AsType[*delta.LockedError](second)

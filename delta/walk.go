@@ -74,11 +74,8 @@ func (c *comparison) list(d *dir, rel string, other id) (listing, error) {
 		}
 		st, err := d.stat(name)
 		if err != nil {
-			if errors.Is(err, unix.ENOENT) {
-				err = errVanished
-			}
 			l.nodes = append(l.nodes, node{name: name, unknown: true})
-			c.problem(at, err)
+			c.problem(at, c.unknown(err, other))
 			continue
 		}
 		if st.id == other {
@@ -87,6 +84,18 @@ func (c *comparison) list(d *dir, rel string, other id) (listing, error) {
 		l.nodes = append(l.nodes, node{name: name, info: st})
 	}
 	return l, nil
+}
+
+// unknown says why an entry could not be looked at, and in which tree: the one
+// that is not other's.
+func (c *comparison) unknown(err error, other id) error {
+	if errors.Is(err, unix.ENOENT) {
+		err = errVanished
+	}
+	if other == c.replicaID {
+		return sideError("origin", err)
+	}
+	return sideError("replica", err)
 }
 
 // merge goes through two listings of one folder in step.

@@ -102,7 +102,7 @@ func (r resync) Do(ctx context.Context, m Machine, s minikeeper.Step) (string, e
 	start := time.Now()
 	report, err := delta.Sync(ctx, m.below(share.Origin), m.below(share.Path), delta.SyncOptions{
 		Options: delta.Options{
-			Exclude:    append([]string{}, share.Exclude...), // never nil, which would stand for the defaults
+			Exclude:    share.Exclude,
 			MaxEntries: resyncNamed,
 			Progress:   m.tellProgress(),
 		},
