@@ -152,7 +152,7 @@ func (e *Engine) attempt(ctx context.Context, c candidate) (Record, error) {
 	}
 	serving, why := e.serving(ctx, c.decision(plan))
 	record, err := e.admit(ctx, c, plan, View{Serving: serving, Why: why})
-	if err == nil && record.HoldsSlot {
+	if err == nil {
 		e.mu.Lock()
 		delete(e.after, key)
 		e.mu.Unlock()

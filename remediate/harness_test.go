@@ -1,10 +1,10 @@
 package remediate_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -152,7 +152,7 @@ func (w *world) start() {
 	w.engine = remediate.New(remediate.Deps{
 		Journal: w.journal, Alerts: w, Prover: w, Services: w, Fleet: w, Calendars: w,
 		PlanHash: func(p minikeeper.Plan) string { return fmt.Sprintf("%d steps, %+v", len(p.Steps), p.Steps) },
-		Log:      slog.New(slog.DiscardHandler),
+		Log:      discard(),
 	}, w.options, remedies(w.t, w.files))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -303,7 +303,9 @@ func (w *world) runs(q remediate.Query) []remediate.Record {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	slices.Reverse(all)
+	slices.SortFunc(all, func(a, b remediate.Record) int {
+		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.Server, b.Server), cmp.Compare(a.State, b.State))
+	})
 	return all
 }
 
