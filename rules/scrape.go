@@ -172,6 +172,9 @@ func configText(o Options, scrapeConfigs []byte) (string, error) {
 
 // targetConfig is a job of its own for t, because credentials belong to jobs.
 func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
+	if t.Handler != nil {
+		t.URL = selfURL
+	}
 	u, err := url.Parse(t.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read scrape target: %w", err)
@@ -201,6 +204,9 @@ func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
 	group := &targetgroup.Group{
 		Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(u.Host)}},
 		Labels:  model.LabelSet{model.JobLabel: model.LabelValue(t.Job)},
+	}
+	if t.Handler != nil {
+		group.Labels[model.InstanceLabel] = "self" // its address means nothing to people
 	}
 	for name, value := range t.Labels {
 		group.Labels[model.LabelName(name)] = model.LabelValue(value)

@@ -373,3 +373,18 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("close: %v", err)
 	}
 }
+
+// A hub reads itself without a port: nobody else can come in that way.
+func TestScrapesItself(t *testing.T) {
+	keeper := newFakeKeeper(t, "service_up 1")
+	own := newFakeKeeper(t, `service_up{server="impostor"} 1`)
+	self := rules.ScrapeTarget{Job: "keeper", Handler: own, Labels: map[string]string{"server": "hub", "site": "london"}}
+	s, _ := run(t, fast(rules.Inputs{Targets: []rules.ScrapeTarget{self, keeper.target()}}))
+	eventually(t, "sample of both", func() bool {
+		return holds(t, s, `service_up{server="hub",site="london",job="keeper"} == 1`) && holds(t, s, `service_up{server="lon-mini-1"}`)
+	})
+	if err := s.Reload(t.Context(), rules.Inputs{Targets: []rules.ScrapeTarget{keeper.target()}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "end of its own series", func() bool { return !holds(t, s, `service_up{server="hub"}`) })
+}
