@@ -147,8 +147,12 @@ func sample(t Template) string {
 // references checks what remedies say of each other.
 func (c *checker) references() {
 	names := slices.Sorted(maps.Keys(c.where))
-	escalated := make(map[string]bool)
+	escalated, seen := make(map[string]bool), make(map[string]bool)
 	for _, r := range c.remedies {
+		if seen[r.Name] {
+			continue // it is complained of already
+		}
+		seen[r.Name] = true
 		for i, next := range r.Escalate {
 			escalated[next] = true
 			if _, ok := c.where[next]; !ok {
