@@ -52,13 +52,16 @@ func (a *applier) delete(d difference) error {
 		return errAppeared
 	}
 	folder, name, err := a.replica.parent(d.path)
+	if isAbsent(err) {
+		return nil // somebody else was faster
+	}
 	if err != nil {
 		return err
 	}
 	defer folder.release()
 	now, err := folder.stat(name)
 	if errors.Is(err, unix.ENOENT) {
-		return nil // somebody else was faster
+		return nil // likewise
 	}
 	if err != nil {
 		return err
