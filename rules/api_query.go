@@ -74,7 +74,7 @@ func rangeParams(r *http.Request) (start, end time.Time, step time.Duration, err
 	if step < time.Millisecond {
 		return start, end, 0, badData{errors.New("invalid parameter \"step\": it is shorter than 1ms")}
 	}
-	if points := float64(end.UnixMilli()-start.UnixMilli()) / float64(step.Milliseconds()); points > maxPoints {
+	if points := (float64(end.UnixMilli()) - float64(start.UnixMilli())) / float64(step.Milliseconds()); points > maxPoints {
 		return start, end, 0, badData{fmt.Errorf("a range of %.0f points per series is more than %d: use a longer step", math.Ceil(points), maxPoints)}
 	}
 	return start, end, step, nil
@@ -134,12 +134,13 @@ func (s *Store) answerSeries(r *http.Request) (any, annotations.Annotations, err
 	if len(sets) == 0 {
 		return nil, nil, badData{errors.New("no match[] parameter provided")}
 	}
-	q, limit, err := s.querier(r)
+	q, span, err := s.querier(r)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer q.Close()
-	hints := &storage.SelectHints{Func: "series"} // labels only, no samples
+	limit := span.Limit
+	hints := &storage.SelectHints{Start: span.Start, End: span.End, Func: "series"} // labels only, no samples
 	var found []storage.SeriesSet
 	for _, set := range sets {
 		found = append(found, q.Select(r.Context(), true, hints, set...))
@@ -157,18 +158,20 @@ func (s *Store) answerSeries(r *http.Request) (any, annotations.Annotations, err
 	return series, warnings, merged.Err()
 }
 
-// querier opens the span of time that r asks about.
-func (s *Store) querier(r *http.Request) (storage.Querier, int, error) {
+// querier opens the span of time that r asks about, which it returns with the
+// limit of the answer.
+func (s *Store) querier(r *http.Request) (storage.Querier, storage.SelectHints, error) {
 	start, end, err := spanParams(r)
 	if err != nil {
-		return nil, 0, err
+		return nil, storage.SelectHints{}, err
 	}
 	limit, err := limitParam(r)
 	if err != nil {
-		return nil, 0, err
+		return nil, storage.SelectHints{}, err
 	}
-	q, err := s.db.Querier(start.UnixMilli(), end.UnixMilli())
-	return q, limit, err
+	span := storage.SelectHints{Start: start.UnixMilli(), End: end.UnixMilli(), Limit: limit}
+	q, err := s.db.Querier(span.Start, span.End)
+	return q, span, err
 }
 
 func (s *Store) answerLabels(r *http.Request) (any, annotations.Annotations, error) {
@@ -199,7 +202,7 @@ func (s *Store) answerNames(r *http.Request, list func(context.Context, storage.
 	if len(sets) == 0 {
 		sets = [][]*labels.Matcher{nil}
 	}
-	q, limit, err := s.querier(r)
+	q, span, err := s.querier(r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -216,8 +219,8 @@ func (s *Store) answerNames(r *http.Request, list func(context.Context, storage.
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	if limit > 0 && len(names) > limit {
-		names = names[:limit]
+	if span.Limit > 0 && len(names) > span.Limit {
+		names = names[:span.Limit]
 		warnings.Add(errors.New("results truncated due to limit"))
 	}
 	return names, warnings, nil
