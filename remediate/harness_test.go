@@ -148,9 +148,11 @@ func known() remediate.Known {
 }
 
 // start has a new engine apply the world's remedies.
-func (w *world) start() {
+func (w *world) start() { w.startOn(w.journal) }
+
+func (w *world) startOn(j remediate.Journal) {
 	w.engine = remediate.New(remediate.Deps{
-		Journal: w.journal, Alerts: w, Prover: w, Services: w, Fleet: w, Calendars: w,
+		Journal: j, Alerts: w, Prover: w, Services: w, Fleet: w, Calendars: w,
 		PlanHash: func(p minikeeper.Plan) string { return fmt.Sprintf("%d steps, %+v", len(p.Steps), p.Steps) },
 		Log:      discard(),
 	}, w.options, remedies(w.t, w.files))
@@ -160,7 +162,7 @@ func (w *world) start() {
 	go func() { done <- engine.Run(ctx) }()
 	w.stop = func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, errDead) {
 			w.t.Errorf("engine: %v", err)
 		}
 	}
