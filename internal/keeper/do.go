@@ -52,7 +52,7 @@ func (k *Keeper) begin(ctx context.Context, o minikeeper.Order, i int) (*attempt
 	if s := run.step(i); s != nil {
 		return recorded(o, i, s)
 	}
-	action, err := k.allowed(o)
+	action, err := k.cfg.allowed(o)
 	if err != nil {
 		return nil, err
 	}

@@ -42,10 +42,10 @@ type Config struct {
 
 // A Keeper is one server as the runner reaches it.
 type Keeper struct {
-	cfg Config
 	log *slog.Logger
 
 	mu     sync.Mutex
+	cfg    Config // read through settings where mu is not held
 	record *record
 	active *attempt // nil while no step is being performed
 	closed bool
@@ -57,10 +57,8 @@ var _ minikeeper.Target = (*Keeper)(nil)
 // if another process keeps that record, or if the record cannot be read: what
 // was done is not known then, so nothing may be done.
 func New(cfg Config) (*Keeper, error) {
-	for _, name := range cfg.Allow {
-		if cfg.Actions[name] == nil {
-			return nil, fmt.Errorf("allow action %q: there is no such action (have %s)", name, list(keys(cfg.Actions)))
-		}
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	log := cfg.Log
 	if log == nil {
@@ -74,6 +72,37 @@ func New(cfg Config) (*Keeper, error) {
 		log.Warn("a step was interrupted; what it did is not known", "run", s.Run, "step", s.Step, "began", s.At)
 	}
 	return &Keeper{cfg: cfg, log: log, record: rec}, nil
+}
+
+// check refuses an allow-list with actions that do not exist.
+func (c Config) check() error {
+	for _, name := range c.Allow {
+		if c.Actions[name] == nil {
+			return fmt.Errorf("allow action %q: there is no such action (have %s)", name, list(keys(c.Actions)))
+		}
+	}
+	return nil
+}
+
+// Configure replaces the machine and the allow-list, for what is asked from
+// now on. A step that is being performed goes on as it began.
+func (k *Keeper) Configure(m actions.Machine, allow []string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	changed := k.cfg
+	changed.Machine, changed.Allow = m, allow
+	if err := changed.check(); err != nil {
+		return err
+	}
+	k.cfg = changed
+	return nil
+}
+
+// settings returns the configuration that holds at the moment.
+func (k *Keeper) settings() Config {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.cfg
 }
 
 // Close waits until no step is being performed, or ctx ends, and closes the
@@ -98,7 +127,7 @@ func (k *Keeper) Close(ctx context.Context) error {
 // Plan implements minikeeper.Target. The error is a Refused if the action is
 // not allowed or the order is wrong.
 func (k *Keeper) Plan(ctx context.Context, o minikeeper.Order) (minikeeper.Plan, error) {
-	action, err := k.allowed(o)
+	action, err := k.settings().allowed(o)
 	if err != nil {
 		return minikeeper.Plan{}, err
 	}
@@ -117,18 +146,19 @@ func (k *Keeper) Running(context.Context) (string, error) {
 
 // Collect implements minikeeper.Target.
 func (k *Keeper) Collect(ctx context.Context, collectors ...string) ([]minikeeper.Measurement, error) {
-	if k.cfg.Collect == nil {
+	collect := k.settings().Collect
+	if collect == nil {
 		return nil, errors.New("collect: this server has no collectors")
 	}
-	return k.cfg.Collect(ctx, collectors...)
+	return collect(ctx, collectors...)
 }
 
 // allowed returns the action that o asks for.
-func (k *Keeper) allowed(o minikeeper.Order) (actions.Action, error) {
-	if !slices.Contains(k.cfg.Allow, o.Action) {
-		return nil, refuse("action %q is not allowed on this server (allowed: %s)", o.Action, list(k.cfg.Allow))
+func (c Config) allowed(o minikeeper.Order) (actions.Action, error) {
+	if !slices.Contains(c.Allow, o.Action) {
+		return nil, refuse("action %q is not allowed on this server (allowed: %s)", o.Action, list(c.Allow))
 	}
-	return k.cfg.Actions[o.Action], nil
+	return c.Actions[o.Action], nil
 }
 
 // plan has action plan, and checks what the keeper relies on.
@@ -138,7 +168,7 @@ func (k *Keeper) plan(ctx context.Context, action actions.Action, o minikeeper.O
 			err = k.panicked("plan "+o.Action, cause)
 		}
 	}()
-	p, err = action.Plan(ctx, k.cfg.Machine, o.With)
+	p, err = action.Plan(ctx, k.settings().Machine, o.With)
 	if errors.Is(err, actions.ErrRefused) {
 		return minikeeper.Plan{}, Refused{Reason: err.Error()}
 	}

@@ -155,6 +155,33 @@ func TestNewRefusesUnknownAction(t *testing.T) {
 	}
 }
 
+func TestConfigure(t *testing.T) {
+	r := &repair{}
+	k := open(t, t.TempDir(), r)
+	if _, err := k.Do(t.Context(), order("run-1", 1), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Configure(actions.Machine{}, []string{"reboot"}); err == nil {
+		t.Error("an action that does not exist may be done")
+	}
+	if err := k.Configure(actions.Machine{}, []string{"forbidden"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.Plan(t.Context(), minikeeper.Order{Action: "repair"})
+	refused(t, err, "(allowed: forbidden)")
+	_, err = k.Do(t.Context(), order("run-1", 1), 1)
+	refused(t, err, "(allowed: forbidden)")
+	if got, err := k.Do(t.Context(), order("run-1", 1), 0); err != nil || got.Output != "did step 0" {
+		t.Errorf("what was done before is not told: %+v, %v", got, err)
+	}
+	if err := k.Configure(actions.Machine{Run: commandtest.New(t)}, []string{"repair"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Do(t.Context(), order("run-1", 1), 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDoIsDoneOnce(t *testing.T) {
 	dir, r := t.TempDir(), &repair{}
 	k := open(t, dir, r)

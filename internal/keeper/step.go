@@ -41,10 +41,11 @@ func (k *Keeper) outcome(ctx context.Context, action actions.Action, s minikeepe
 			err = k.panicked(s.Name, cause)
 		}
 	}()
+	machine := k.settings().Machine
 	if s.Command == nil {
-		return action.Do(ctx, k.cfg.Machine, s)
+		return action.Do(ctx, machine, s)
 	}
-	res, err := k.cfg.Machine.Run.Run(ctx, *s.Command)
+	res, err := machine.Run.Run(ctx, *s.Command)
 	output = string(bytes.TrimSpace(append(bytes.TrimSpace(res.Stdout), append([]byte("\n"), res.Stderr...)...)))
 	if err == nil && res.Exit != 0 {
 		err = fmt.Errorf("exit %d", res.Exit)
