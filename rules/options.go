@@ -53,7 +53,7 @@ type Inputs struct {
 // A ScrapeTarget is one address whose metrics are fetched, and who it is.
 type ScrapeTarget struct {
 	Job string // its `job` label
-	URL string // such as "https://lon-mini-1:9797/metrics"; the path is /metrics if it has none
+	URL string // such as "https://lon-mini-1:9797/metrics"; the path is /metrics if it has none; not used with Handler
 
 	// Handler serves the metrics of this very process. It is asked without a
 	// network in between, so it needs no port, no credentials and no URL.

@@ -314,3 +314,20 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+func TestLatest(t *testing.T) {
+	s := open(t, rules.Options{})
+	if err := s.Append(t.Context(), []minikeeper.Sample{sample("service_up", 1, "server", "a")}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Latest(t.Context(), "service_up")
+	if err != nil || len(got) != 1 || got[0].String() != `service_up{server="a"} 1` {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := s.Latest(t.Context(), "sum(service_up) + 1"); err != nil || len(got) != 1 || got[0].Value != 2 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := s.Latest(t.Context(), "service_up[1m]"); err == nil {
+		t.Error("a range was evaluated")
+	}
+}
