@@ -241,7 +241,9 @@ func testPast(t *testing.T, j store) {
 		record("other server", on("lon-mini-2"), started(at(30)), ended(minikeeper.RunFailed, at(32))),
 		record("never began", ended(minikeeper.RunCancelled, at(33))),
 	)
-	past := read(t, j, func(rd remediate.Reader) (remediate.Past, error) { return rd.Past("restart-mail", "lon-mini-1", at(24)) })
+	past := read(t, j, func(rd remediate.Reader) (remediate.Past, error) {
+		return rd.Past("restart-mail", "lon-mini-1", at(24))
+	})
 	same(t, "attempts", []time.Time{at(30)}, past.Attempts)
 	same(t, "last end", at(31), past.LastEnd)
 	if past.Last == nil || past.Last.ID != "new" {
