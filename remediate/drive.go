@@ -38,6 +38,10 @@ func (e *Engine) drive(ctx context.Context, r Record) {
 		}
 		order := minikeeper.Order{Run: r.ID, Fence: r.Fence, Action: r.Action, With: r.With, PlanHash: r.PlanHash}
 		result, err := e.perform(ctx, target, order, i, step)
+		if nothing, ok := errors.AsType[untouched](err); ok && nothing.NothingDone() {
+			e.refuse(ctx, r.ID, i, step, err)
+			return
+		}
 		if err != nil {
 			e.lose(ctx, r.ID, fmt.Sprintf("step %q: %v", step.Name, err))
 			return
@@ -54,6 +58,22 @@ func (e *Engine) drive(ctx context.Context, r Record) {
 		last = result
 	}
 	e.watch(ctx, target, r, claim{after: time.Now(), end: last.End})
+}
+
+// untouched is an error of a target that refused a step and did nothing of it.
+type untouched interface {
+	error
+	NothingDone() bool
+}
+
+// refuse ends a run whose target would not do step i.
+func (e *Engine) refuse(ctx context.Context, run string, i int, step minikeeper.Step, why error) {
+	now := time.Now()
+	if err := e.conclude(ctx, run, i, minikeeper.StepResult{Start: now, End: now, Error: why.Error()}, false); err != nil {
+		e.d.Log.ErrorContext(ctx, "journal refusal", "run", run, "error", err)
+		return
+	}
+	e.finish(ctx, run, ending{state: minikeeper.RunFailed, gate: "refused", reason: fmt.Sprintf("step %q: %v", step.Name, why)})
 }
 
 func (e *Engine) logStop(ctx context.Context, r Record, err error) {

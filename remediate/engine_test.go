@@ -3,6 +3,7 @@ package remediate_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +235,28 @@ func TestTellsWhenTheLadderIsUsedUp(t *testing.T) {
 		w.fire("a")
 		w.sleep(4 * time.Minute)
 		w.want("told", w.told(), "started", "failed", "started", "failed!")
+	})
+}
+
+// refusal is how a keeper says that it did nothing.
+type refusal struct{}
+
+func (refusal) Error() string     { return "the plan is another one by now" }
+func (refusal) NothingDone() bool { return true }
+
+func TestRefusedStepIsNotUnknown(t *testing.T) {
+	play(t, remedyFile, func(t *testing.T, w *world) {
+		w.with(func() {
+			w.targets["a"].do = func(context.Context, minikeeper.Order, int) (minikeeper.StepResult, error) {
+				return minikeeper.StepResult{}, fmt.Errorf("ask a: %w", refusal{})
+			}
+		})
+		w.fire("a")
+		w.sleep(5 * time.Second)
+		r := w.runs(remediate.Query{State: minikeeper.RunFailed})[0]
+		if r.Gate != "refused" || r.HoldsSlot || !r.Lost.IsZero() || r.Steps[0].Result == nil {
+			t.Errorf("run %+v", r)
+		}
+		w.want("told", w.told(), "started", "failed!")
 	})
 }

@@ -12,7 +12,7 @@ import (
 // An ending is how a run ends.
 type ending struct {
 	state    minikeeper.RunState // succeeded or failed
-	gate     string              // the kind of failure: step, unproven, closed
+	gate     string              // the kind of failure: step, refused, unproven, closed
 	reason   string
 	keepSlot bool // it is not certain that no step runs
 }

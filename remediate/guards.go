@@ -34,9 +34,9 @@ const (
 
 // A Refusal says which gate stopped a run, and why.
 type Refusal struct {
-	Gate   Gate
-	Reason string
-	Until  time.Time // when asking again may help; zero if that is not known
+	Gate   Gate      `json:"gate"`
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"` // when asking again may help; zero if that is not known
 }
 
 // Error shows r as one sentence.
