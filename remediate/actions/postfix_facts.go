@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/minikeeper/minikeeper"
 	"github.com/minikeeper/minikeeper/internal/postfix"
@@ -19,7 +20,7 @@ func lookAtPostfix(ctx context.Context, m Machine) (postfixFacts, error) {
 		f.service = postfix.DetectService(m.Root, m.GOOS)
 	}
 	var err error
-	if f.running, err = masterRuns(ctx, m); err != nil {
+	if f.masterState, err = lookAtMaster(ctx, m); err != nil {
 		return postfixFacts{}, err
 	}
 	if f.managed, err = isManaged(ctx, m, f); err != nil {
@@ -28,33 +29,58 @@ func lookAtPostfix(ctx context.Context, m Machine) (postfixFacts, error) {
 	return f, nil
 }
 
-// masterRuns asks postfix, which tries master's lock: a file that holds an old
-// pid does not deceive it. "postfix status" says nothing where nobody sits at
-// a terminal, and then its exit status 1 is also that of a postfix that could
-// not look, so that master itself is asked: it exits with 0 only if the lock
-// is free.
-func masterRuns(ctx context.Context, m Machine) (bool, error) {
+// statusTimeout bounds "postfix status", which takes a fraction of a second.
+const statusTimeout = 5 * time.Second
+
+// A masterState is what is known of master.
+type masterState struct {
+	running bool // master holds its lock
+	hangs   bool // postfix does not answer within statusTimeout
+}
+
+// lookAtMaster asks postfix, which tries master's lock: a file that holds an
+// old pid does not deceive it. "postfix status" says nothing where nobody sits
+// at a terminal, and then its exit status 1 is also that of a postfix that
+// could not look; and since it writes to the log through master, it waits for
+// ever for one that hangs. Then master itself is asked: it exits with 0 only if
+// the lock is free.
+func lookAtMaster(ctx context.Context, m Machine) (masterState, error) {
 	status := postfixCommand(m.Postfix, "postfix", "status")
-	res, err := m.Run.Run(ctx, *status)
+	res, hangs, err := runFor(ctx, m, statusTimeout, *status)
 	if err != nil {
-		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+		return masterState{}, fmt.Errorf("ask whether postfix runs: %w", err)
 	}
-	running, err := postfix.Running(res.Exit, outputOf(res))
-	if err == nil {
-		return running, nil
+	if !hangs {
+		if running, err := postfix.Running(res.Exit, outputOf(res)); err == nil {
+			return masterState{running: running}, nil
+		}
 	}
 	test, err := masterTest(ctx, m)
 	if err != nil {
-		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+		return masterState{}, fmt.Errorf("ask whether postfix runs: %w", err)
 	}
 	res, err = m.Run.Run(ctx, test)
-	if err != nil {
-		return false, fmt.Errorf("ask whether postfix runs: %w", err)
+	switch {
+	case err != nil:
+		return masterState{}, fmt.Errorf("ask whether postfix runs: %w", err)
+	case res.Exit == 0:
+		return masterState{}, nil
+	case hangs: // nothing but a master that hangs makes it wait
+		return masterState{running: true, hangs: true}, nil
+	default:
+		return masterState{}, fmt.Errorf("ask whether postfix runs: %w (only root is told): %w", postfix.ErrStatusUnknown, exitError(test, res))
 	}
-	if res.Exit != 0 {
-		return false, fmt.Errorf("ask whether postfix runs: %w (only root is told): %w", postfix.ErrStatusUnknown, exitError(test, res))
+}
+
+// runFor runs c for at most d. That it hangs is an answer; that ctx ends is not.
+func runFor(ctx context.Context, m Machine, d time.Duration, c minikeeper.Command) (res minikeeper.Result, hangs bool, err error) {
+	short, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	res, err = m.Run.Run(short, c)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return res, true, nil
 	}
-	return false, nil
+	return res, false, err
 }
 
 // masterTest returns the command that has master try its own lock. Without -d

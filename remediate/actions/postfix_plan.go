@@ -11,8 +11,8 @@ import (
 type postfixFacts struct {
 	machine PostfixMachine
 	service postfix.Service
-	running bool // master holds its lock; the file with its pid is never asked
 	managed bool // launchd or systemd knows that it is responsible for master
+	masterState
 }
 
 // planPostfix returns the steps that bring postfix back. It is pure.
@@ -30,14 +30,17 @@ func planPostfix(f postfixFacts, rung string) minikeeper.Plan {
 		}
 	case rung == rungReload:
 		plan.Steps = []minikeeper.Step{
-			checkStep(f),
+			checkStep(),
 			tryStep("flush the mail queue", rungFlush),
 			commandStep("reload postfix", postfixCommand(f.machine, "postfix", "reload"), checkTimeout),
 		}
+	case f.hangs: // the milder rungs would only wait for it
+		plan.Interrupts = "smtp"
+		plan.Steps = restartSteps(f)
 	default:
 		plan.Interrupts = "smtp"
 		plan.Steps = append([]minikeeper.Step{
-			checkStep(f),
+			checkStep(),
 			tryStep("flush the mail queue", rungFlush),
 			tryStep("reload postfix", rungReload),
 		}, restartSteps(f)...)
@@ -91,8 +94,8 @@ func restartSteps(f postfixFacts) []minikeeper.Step {
 
 // checkStep ends a run before it stops a relay that its own configuration
 // would keep from starting again.
-func checkStep(f postfixFacts) minikeeper.Step {
-	return commandStep("check the configuration", postfixCommand(f.machine, "postfix", "check"), checkTimeout)
+func checkStep() minikeeper.Step {
+	return minikeeper.Step{Name: "check the configuration", Op: opCheck, Timeout: checkTimeout + opSlack}
 }
 
 func kickstart(f postfixFacts) *minikeeper.Command {
@@ -115,6 +118,6 @@ func tryStep(name, what string) minikeeper.Step {
 		Name:    name + " (going on if that fails)",
 		Op:      opTry,
 		Args:    map[string]string{"what": what},
-		Timeout: tryTimeout + 5*time.Second, // the operation itself gives up first, and says so
+		Timeout: tryTimeout + opSlack,
 	}
 }

@@ -22,19 +22,20 @@ const (
 
 // stopMaster stops a master that runs past launchd and systemd. "postfix stop"
 // promises to use force after five seconds; on systems where awk's exit
-// status is not what its script expects it does not, so that is done here. A
-// master that is stopped already is as good.
+// status is not what its script expects it does not, and where it waits for
+// master to take its log it never comes so far. So that is done here. A master
+// that is stopped already is as good.
 func stopMaster(ctx context.Context, m Machine) (string, error) {
 	stop := postfixCommand(m.Postfix, "postfix", "stop")
-	res, err := m.Run.Run(ctx, *stop)
-	if err != nil {
-		return "", fmt.Errorf("stop postfix: %w", err)
-	}
-	running, err := masterRuns(ctx, m)
+	res, _, err := runFor(ctx, m, tryTimeout, *stop)
 	if err != nil {
 		return outputOf(res), fmt.Errorf("stop postfix: %w", err)
 	}
-	if !running {
+	state, err := lookAtMaster(ctx, m)
+	if err != nil {
+		return outputOf(res), fmt.Errorf("stop postfix: %w", err)
+	}
+	if !state.running {
 		return outputOf(res), nil
 	}
 	pid, err := killMaster(ctx, m)
@@ -68,7 +69,7 @@ func killMaster(ctx context.Context, m Machine) (pid int, err error) {
 		return 0, exitError(kill, res)
 	}
 	for range stopLooks {
-		if running, err := masterRuns(ctx, m); err != nil || !running {
+		if state, err := lookAtMaster(ctx, m); err != nil || !state.running {
 			return pid, err
 		}
 		if err := sleep(ctx, stopPause); err != nil {

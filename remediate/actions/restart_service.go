@@ -66,6 +66,7 @@ func (r restartService) check(with map[string]string) error {
 
 // Operations of restart-service.
 const (
+	opCheck   = "check"    // end the run if the configuration is broken
 	opTry     = "try"      // a command whose failure is told, and does not end the run
 	opStop    = "stop"     // stop master, by force if it hangs
 	opLoadJob = "load-job" // have launchd know a job that it does not know
@@ -73,6 +74,8 @@ const (
 
 func (restartService) Do(ctx context.Context, m Machine, s minikeeper.Step) (string, error) {
 	switch s.Op {
+	case opCheck:
+		return checkConfiguration(ctx, m)
 	case opTry:
 		return try(ctx, m, s.Args["what"])
 	case opStop:
@@ -91,17 +94,37 @@ func try(ctx context.Context, m Machine, what string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("perform try: nothing is called %q", what)
 	}
-	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
-	defer cancel()
-	res, err := m.Run.Run(ctx, *c)
-	if err != nil {
-		return fmt.Sprintf("%s; going on", err), nil
-	}
+	res, hangs, err := runFor(ctx, m, tryTimeout, *c)
 	output := outputOf(res)
-	if res.Exit != 0 {
-		return fmt.Sprintf("%s\n%s: exit %d; going on", output, c, res.Exit), nil
+	switch {
+	case ctx.Err() != nil:
+		return output, err
+	case hangs:
+		return output + fmt.Sprintf("\n%s: no answer within %v; going on", c, tryTimeout), nil
+	case err != nil:
+		return output + fmt.Sprintf("\n%v; going on", err), nil
+	case res.Exit != 0:
+		return output + fmt.Sprintf("\n%s: exit %d; going on", c, res.Exit), nil
+	default:
+		return output, nil
 	}
-	return output, nil
+}
+
+// checkConfiguration returns an error if postfix finds its configuration
+// broken. A check that waits for a master that hangs says nothing about it.
+func checkConfiguration(ctx context.Context, m Machine) (string, error) {
+	c := postfixCommand(m.Postfix, "postfix", "check")
+	res, hangs, err := runFor(ctx, m, checkTimeout, *c)
+	switch {
+	case err != nil:
+		return outputOf(res), err
+	case hangs:
+		return fmt.Sprintf("%s: no answer within %v; going on", c, checkTimeout), nil
+	case res.Exit != 0:
+		return outputOf(res), exitError(*c, res)
+	default:
+		return outputOf(res), nil
+	}
 }
 
 // tried holds the commands that opTry may run, by name.
@@ -114,8 +137,10 @@ func tried(p PostfixMachine) map[string]*minikeeper.Command {
 
 // How long the steps of restart-service may take. systemd waits for 90 seconds
 // before it kills a master that hangs, and a start checks the queue's folders.
+// An operation gives up before its step's time is over, and says so.
 const (
-	tryTimeout     = 30 * time.Second
+	tryTimeout     = 15 * time.Second
 	checkTimeout   = time.Minute
 	restartTimeout = 4 * time.Minute
+	opSlack        = 10 * time.Second
 )
