@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"internal/notify":              {".", "internal/matcher"},
 	"internal/postfix":             {},
 	"internal/postfix/instance":    {".", "internal/postfix"},
+	"internal/api":                 {".", "internal/access", "remediate"},
+	"internal/postfix/postfixtest": {"internal/command", "internal/postfix/instance", "internal/testkit"},
 	"internal/strictyaml":          {},
 	"internal/testkit":             {},
 	"internal/demo":                {".", "internal/postfix/instance"},

@@ -186,9 +186,10 @@ func (e *Engine) early(ctx context.Context, c candidate) (refusal *Refusal, skip
 		if refusal = c.refusal; refusal == nil {
 			refusal = Early(c.decision(minikeeper.Plan{}), v, now)
 		}
-		skip = c.atWork(v) || c.settled(v, now) || c.hadItsSay(suppressed) ||
+		outdated, err := c.outdated(r)
+		skip = outdated || c.atWork(v) || c.settled(v, now) || c.hadItsSay(suppressed) ||
 			refusal != nil && c.journaled(suppressed, refusal, now)
-		return nil
+		return err
 	})
 	return refusal, skip, err
 }

@@ -122,7 +122,7 @@ func TestFailingStep(t *testing.T) {
 }
 
 func TestAttemptsCooldownAndCircuit(t *testing.T) {
-	playFor(t, remedyFile, time.Minute, func(t *testing.T, w *world) {
+	playFor(t, remedyFile, 5*time.Minute, func(t *testing.T, w *world) {
 		w.with(func() { w.targets["a"].do = doNothing })
 		w.fire("a")
 		w.sleep(2 * time.Hour)
@@ -148,7 +148,7 @@ func TestAttemptsCooldownAndCircuit(t *testing.T) {
 }
 
 func TestPersonLiftsTheCap(t *testing.T) {
-	playFor(t, remedyFile, time.Minute, func(t *testing.T, w *world) {
+	playFor(t, remedyFile, 5*time.Minute, func(t *testing.T, w *world) {
 		w.with(func() { w.targets["a"].do = doNothing })
 		w.fire("a")
 		w.sleep(2 * time.Hour)

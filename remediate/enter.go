@@ -70,11 +70,17 @@ func (c candidate) moot(tx Tx, v View) (bool, error) {
 		fresh, err := tx.Run(c.record.ID)
 		return fresh.State != minikeeper.RunPending || fresh.HoldsSlot || fresh.PlanHash != c.record.PlanHash, err
 	}
+	return c.outdated(tx)
+}
+
+// outdated tells whether c's incident is over, or another run of it has failed
+// since c was chosen, so that another remedy may be next.
+func (c candidate) outdated(r Reader) (bool, error) {
 	if c.incident.ID == 0 {
 		return false, nil
 	}
-	i, err := tx.Incident(c.incident.ID)
-	return !i.Closed.IsZero(), err
+	i, err := r.Incident(c.incident.ID)
+	return !i.Closed.IsZero() || len(i.Failed) != len(c.incident.Failed), err
 }
 
 // effective returns the lower of the mode in r's file and the cap on it.

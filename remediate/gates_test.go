@@ -178,7 +178,7 @@ func TestApprovedRunWaitsForItsGuards(t *testing.T) {
 		if err := w.engine.Approve(t.Context(), r.ID, r.PlanHash, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		w.sleep(time.Hour)
+		w.sleep(5 * time.Minute)
 		if r = w.only(); r.State != minikeeper.RunPending || r.HoldsSlot || !strings.Contains(r.Reason, "calendar") {
 			t.Errorf("run %+v", r)
 		}
@@ -191,12 +191,12 @@ func TestApprovedRunWaitsForItsGuards(t *testing.T) {
 func TestDenyAndExpiry(t *testing.T) {
 	for name, decide := range map[string]func(w *world, r remediate.Record) error{
 		"denied":  func(w *world, r remediate.Record) error { return w.engine.Deny(w.t.Context(), r.ID, "alice") },
-		"expired": func(w *world, _ remediate.Record) error { w.sleep(24*time.Hour + time.Minute); return nil },
+		"expired": func(w *world, _ remediate.Record) error { w.sleep(24*time.Hour + 20*time.Minute); return nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			playFor(t, with("guards: {approval: required}"), time.Minute, func(t *testing.T, w *world) {
+			playFor(t, with("guards: {approval: required}"), 10*time.Minute, func(t *testing.T, w *world) {
 				w.fire("a")
-				w.sleep(time.Minute)
+				w.sleep(11 * time.Minute)
 				if err := decide(w, w.only()); err != nil {
 					t.Fatal(err)
 				}

@@ -57,7 +57,7 @@ func TestQuietAlerts(t *testing.T) {
 }
 
 func TestPageCap(t *testing.T) {
-	playFor(t, with("guards: {calendar: offpeak}"), time.Minute, func(_ *testing.T, w *world) {
+	playFor(t, with("guards: {calendar: offpeak}"), 10*time.Minute, func(_ *testing.T, w *world) {
 		w.with(func() { w.closed["offpeak"] = true })
 		w.fire("a")
 		w.sleep(24 * time.Hour)

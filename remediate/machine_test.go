@@ -47,7 +47,7 @@ type op struct {
 // each write of the journal and each step that a server is asked for.
 func TestMachine(t *testing.T) {
 	if f := flag.Lookup("rapid.checks"); f != nil && f.Value.String() == f.DefValue {
-		if err := f.Value.Set("25"); err != nil {
+		if err := f.Value.Set("15"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,6 +30,9 @@ func (e *Engine) suppress(tx Tx, c candidate, plan minikeeper.Plan, r *Refusal, 
 	if c.incident.ID == 0 || c.who != "" {
 		return tx.SaveRun(e.suppressed(c, plan, r, now))
 	}
+	if outdated, err := c.outdated(tx); err != nil || outdated {
+		return err
+	}
 	all, err := tx.Suppressions(c.incident.ID)
 	if err != nil {
 		return err
