@@ -20,11 +20,10 @@ type Options struct {
 // maxFile is more than the largest known file, and bounds what is read.
 const maxFile = 64 << 20
 
-// Load reads the files that patterns stand for; each is a path or a glob. Of
-// two auths or modules with one name the one in the later file is meant. A
-// pattern that fits nothing is an error, and so is a set of files without
-// modules or without auths. The error of bad files is a
-// [strictyaml.Problems].
+// Load reads the files that patterns stand for; each is a path or a glob. An
+// auth or module that two files have is a problem. A pattern that fits nothing
+// is an error, and so is a set of files without modules or without auths. The
+// error of bad files is a [strictyaml.Problems].
 func Load(patterns []string, o Options) (*Config, error) {
 	files, err := find(patterns)
 	if err != nil {
@@ -107,6 +106,10 @@ func parse(cfg *Config, file string, src []byte, o Options) strictyaml.Problems 
 	doc, unread := strictyaml.Decode(file, src, &raw)
 	c := checker{doc: doc, unread: unread, problems: unread, env: o.Env}
 	for name, a := range raw.Auths {
+		if cfg.Auths[name] != nil {
+			c.path = nil
+			c.bad(key("auths", strictyaml.Key(name)), "auth %q is already in another file", name)
+		}
 		c.path = []any{"auths", name}
 		if a == nil {
 			a = new(rawAuth)
@@ -115,6 +118,10 @@ func parse(cfg *Config, file string, src []byte, o Options) strictyaml.Problems 
 		cfg.Auths[name] = c.auth(a)
 	}
 	for name, m := range raw.Modules {
+		if cfg.Modules[name] != nil {
+			c.path = nil
+			c.bad(key("modules", strictyaml.Key(name)), "module %q is already in another file", name)
+		}
 		c.path = []any{"modules", name}
 		if m == nil {
 			m = new(rawModule)
