@@ -185,12 +185,12 @@ func (p pair) read(ctx context.Context, buf []byte) (difference, int64, error) {
 	if err != nil {
 		return difference{}, 0, sideError("origin", err)
 	}
-	defer o.close() //nolint:errcheck // it was only read
+	defer o.close()
 	r, err := p.replica.open(p.name)
 	if err != nil {
 		return difference{}, 0, sideError("replica", err)
 	}
-	defer r.close() //nolint:errcheck // it was only read
+	defer r.close()
 
 	d := difference{path: p.path}
 	if d.origin, err = o.stat(); err != nil {

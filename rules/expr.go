@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -108,8 +109,8 @@ func selectors(e parser.Expr) []selector {
 
 func selectorOf(v *parser.VectorSelector, path []parser.Node) selector {
 	s := selector{text: v.String(), matchers: v.LabelMatchers, offset: v.OriginalOffset}
-	for i := len(path) - 1; i >= 0; i-- {
-		switch n := path[i].(type) {
+	for _, p := range slices.Backward(path) {
+		switch n := p.(type) {
 		case *parser.MatrixSelector:
 			s.text = n.String()
 			s.window += n.Range

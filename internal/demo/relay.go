@@ -22,9 +22,9 @@ type Relay interface {
 // newRelay starts a private postfix for the server in dir, or, where this
 // machine cannot run one, makes small programs that behave like one.
 func newRelay(ctx context.Context, dir string, run minikeeper.Runner) (Relay, error) {
-	real, err := startPostfix(ctx, dir, run)
+	postfix, err := startPostfix(ctx, dir, run)
 	if err == nil {
-		return real, nil
+		return postfix, nil
 	}
 	simulated := &simulatedRelay{up: filepath.Join(dir, "bin", "relay-is-up"), because: err}
 	for _, program := range []string{"postfix", "postqueue", "postconf"} {
