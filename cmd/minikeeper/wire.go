@@ -26,6 +26,13 @@ func known() config.Known {
 	return config.Known{
 		Collectors: slices.Sorted(maps.Keys(collectors.Builtin())),
 		Actions:    slices.Sorted(maps.Keys(actions.Builtin())),
+		Programs: map[string][]string{
+			"disk":    {"df", "diskutil", "mount"},
+			"netboot": {},
+			"postfix": {"launchctl", "postconf", "postfix", "postqueue"},
+			"raid":    {"diskutil"},
+			"replica": {},
+		},
 	}
 }
 
