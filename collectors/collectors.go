@@ -43,6 +43,7 @@ func (d Deps) path(name string) string {
 // Settings holds the settings of every collector, each declared beside the
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
+	Caching CachingSettings
 	Disk    DiskSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
@@ -55,6 +56,7 @@ type Settings struct {
 // sense; it reads nothing.
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
+		"caching": newCaching,
 		"disk":    newDisk,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,

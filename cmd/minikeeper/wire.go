@@ -66,6 +66,9 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 func collectorSettings(cfg *config.Config) collectors.Settings {
 	var s collectors.Settings
 	c := cfg.Collectors
+	if c.Caching != nil {
+		s.Caching = collectors.CachingSettings{Command: c.Caching.Command}
+	}
 	if c.Disk != nil {
 		s.Disk = collectors.DiskSettings{Command: c.Disk.Command, Exclude: c.Disk.Exclude}
 	}

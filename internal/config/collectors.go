@@ -11,6 +11,7 @@ import (
 
 // Collectors are what is read on this machine. One that is nil is not read.
 type Collectors struct {
+	Caching *Caching `yaml:"caching,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
@@ -24,6 +25,11 @@ type Collector struct {
 	Timeout Duration          `yaml:"timeout"`           // of one reading
 	Command map[string]string `yaml:"command,omitempty"` // by usual name, the program that is run instead
 	Root    string            `yaml:"root,omitempty"`    // a folder that stands for /
+}
+
+// Caching reads Apple's content cache.
+type Caching struct {
+	Collector `yaml:",inline"`
 }
 
 // Disk reads filesystems and containers.
@@ -58,6 +64,9 @@ type Replica struct {
 }
 
 // SetDefaults implements strictyaml.Defaulter.
+func (c *Caching) SetDefaults() { *c = Caching{Collector: common(time.Minute, 30*time.Second)} }
+
+// SetDefaults implements strictyaml.Defaulter.
 func (d *Disk) SetDefaults() { *d = Disk{Collector: common(time.Minute, 30*time.Second)} }
 
 // SetDefaults implements strictyaml.Defaulter.
@@ -84,6 +93,9 @@ func common(every, timeout time.Duration) Collector {
 // ByName returns what is common to the collectors that are read.
 func (cs *Collectors) ByName() map[string]*Collector {
 	all := make(map[string]*Collector)
+	if cs.Caching != nil {
+		all["caching"] = &cs.Caching.Collector
+	}
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
 	}
