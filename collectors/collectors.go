@@ -44,6 +44,7 @@ func (d Deps) path(name string) string {
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
 	Disk    DiskSettings
+	Host    HostSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
@@ -56,6 +57,7 @@ type Settings struct {
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"disk":    newDisk,
+		"host":    newHost,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,
