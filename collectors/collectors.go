@@ -45,6 +45,7 @@ func (d Deps) path(name string) string {
 type Settings struct {
 	Caching CachingSettings
 	Disk    DiskSettings
+	Host    HostSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
@@ -58,6 +59,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"caching": newCaching,
 		"disk":    newDisk,
+		"host":    newHost,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,

@@ -81,6 +81,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.NetBoot != nil {
 		s.NetBoot = collectors.NetBootSettings{Roots: c.NetBoot.Roots, Hash: c.NetBoot.Hash}
 	}
+	if c.Host != nil {
+		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
+	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,

@@ -13,6 +13,7 @@ import (
 type Collectors struct {
 	Caching *Caching `yaml:"caching,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
+	Host    *Host    `yaml:"host,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
@@ -99,6 +100,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
 	}
+	if cs.Host != nil {
+		all["host"] = &cs.Host.Collector
+	}
 	if cs.NetBoot != nil {
 		all["netboot"] = &cs.NetBoot.Collector
 	}
@@ -177,6 +181,9 @@ func (c *checker) checkCollectors() {
 				c.bad(at("collectors", "disk", "exclude", i), "exclude[%d] wants a glob of mountpoints such as /Volumes/*, not %q", i, glob)
 			}
 		}
+	}
+	if h := c.Collectors.Host; h != nil {
+		c.checkHost(h)
 	}
 	if n := c.Collectors.NetBoot; n != nil {
 		for i, root := range n.Roots {

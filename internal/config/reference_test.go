@@ -101,7 +101,7 @@ func children(nodes []*yaml.Node, step, from int) []*yaml.Node {
 func TestReferenceDefaults(t *testing.T) {
 	bare := parse(t, `
 shares: [{name: a, path: /a, from: [{url: /b}]}]
-collectors: {disk: , raid: , postfix: , netboot: , replica: }
+collectors: {disk: , raid: , postfix: , netboot: , replica: , host: }
 store:
 `)
 	for _, want := range []string{
@@ -112,6 +112,7 @@ store:
 		fmt.Sprintf("every: 30s                      # [%v]\n    timeout: 20s                    # [%v]\n    config_dir", bare.Collectors.Postfix.Every, bare.Collectors.Postfix.Timeout),
 		fmt.Sprintf("every: 5m                       # [%v]\n    timeout: 30m                    # [%v]\n    roots: [%s]", bare.Collectors.NetBoot.Every, bare.Collectors.NetBoot.Timeout, strings.Join(bare.Collectors.NetBoot.Roots, ", ")),
 		fmt.Sprintf("which reads all of it [%v]", bare.Collectors.NetBoot.Hash),
+		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    ntp_server", bare.Collectors.Host.Every, bare.Collectors.Host.Timeout),
 		fmt.Sprintf("timeout: 6h                     # [%v]", bare.Collectors.Replica.Timeout),
 		fmt.Sprintf("._* [%s]", strings.Join(bare.Shares[0].Exclude, ", ")),
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
