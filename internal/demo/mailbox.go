@@ -63,12 +63,22 @@ func (m *Mailbox) Addr() string { return m.listen.Addr().String() }
 
 // Run takes mail until ctx ends.
 func (m *Mailbox) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = m.server.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = m.Close() })
 	defer stop()
 	if err := m.server.Serve(m.listen); err != nil && !errors.Is(err, smtp.ErrServerClosed) && ctx.Err() == nil {
 		return fmt.Errorf("take mail: %w", err)
 	}
 	return nil
+}
+
+// Close stops listening. A server that does not serve yet knows of no listener,
+// so that is closed, too.
+func (m *Mailbox) Close() error {
+	err := errors.Join(m.server.Close(), m.listen.Close())
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, smtp.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // Mails returns what has come so far, oldest first.

@@ -26,6 +26,9 @@ func newRelay(ctx context.Context, dir string, run minikeeper.Runner) (Relay, er
 	if err == nil {
 		return postfix, nil
 	}
+	if ctx.Err() != nil { // nothing is known of this machine then
+		return nil, err
+	}
 	simulated := &simulatedRelay{up: filepath.Join(dir, "bin", "relay-is-up"), because: err}
 	for _, program := range []string{"postfix", "postqueue", "postconf"} {
 		if err := copyFile("files/"+program, filepath.Join(dir, "bin", program), 0o755); err != nil {
@@ -41,7 +44,10 @@ func startPostfix(ctx context.Context, dir string, run minikeeper.Runner) (*post
 		return nil, err
 	}
 	if err := i.Start(ctx); err != nil {
-		return nil, errors.Join(err, i.Stop(ctx))
+		if stopping := context.WithoutCancel(ctx); i.Alive(stopping) {
+			err = errors.Join(err, i.Stop(stopping))
+		}
+		return nil, err
 	}
 	return &postfixRelay{i}, nil
 }
