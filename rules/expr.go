@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -35,6 +36,30 @@ func parseClaim(expr string) ([]selector, error) {
 		return nil, errors.New("expression reads no series")
 	}
 	return found, findUnprovable(parsed)
+}
+
+// Collectors implements remediate.Prover: it returns the collectors whose
+// metrics expr reads, sorted. It returns none if expr also reads a metric that
+// it cannot place, or none that it can.
+func (s *Store) Collectors(expr string) []string {
+	found, err := parseClaim(expr)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, sel := range found {
+		metric := sel.metric()
+		if metric == "up" { // every scrape measures it
+			continue
+		}
+		name, known := s.opts.CollectorOf(metric)
+		if !known {
+			return nil
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func comparesWithBool(e parser.Expr) bool {
@@ -93,6 +118,16 @@ type selector struct {
 	matchers []*labels.Matcher
 	offset   time.Duration // how far before the evaluation it looks
 	window   time.Duration // how far back its range goes; zero for an instant
+}
+
+// metric is the name that sel asks for; "" if it asks by a pattern.
+func (sel selector) metric() string {
+	for _, m := range sel.matchers {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			return m.Value
+		}
+	}
+	return ""
 }
 
 // selectors finds all that e reads, in the order it is written.

@@ -3,9 +3,10 @@ package rules
 import (
 	"context"
 	"fmt"
-	"github.com/prometheus/common/model"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
