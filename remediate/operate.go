@@ -51,8 +51,12 @@ func (e *Engine) Preview(ctx context.Context, remedy string, labels map[string]s
 		Remedy: remedy, Server: c.server.Name, Proof: c.proof, Refusal: c.refusal,
 		Order: minikeeper.Order{Action: c.remedy.Action, With: c.with},
 	}
-	if c.refusal != nil {
-		return p, nil
+	err = e.d.Journal.Read(ctx, func(r Reader) (err error) {
+		p.Mode, err = effective(r, c.remedy)
+		return err
+	})
+	if err != nil || c.refusal != nil {
+		return p, err
 	}
 	var refusal *Refusal
 	if p.Plan, refusal = e.plan(ctx, c); len(p.Plan.Steps) > 0 {
@@ -64,9 +68,6 @@ func (e *Engine) Preview(ctx context.Context, remedy string, labels map[string]s
 		now := time.Now()
 		v, err := e.view(r, c, View{Serving: serving, Why: why}, now)
 		if err != nil {
-			return err
-		}
-		if p.Mode, err = effective(r, c.remedy); err != nil {
 			return err
 		}
 		if p.Refusal = Early(d, v, now); p.Refusal == nil && refusal == nil {

@@ -205,8 +205,9 @@ func (d *daemon) sources() map[string]exporter.Entry {
 // readiness is what has to hold before the daemon calls itself ready.
 func (d *daemon) readiness() []exporter.Check {
 	checks := []exporter.Check{{Name: "collectors", Ready: func(context.Context) error {
+		configured := d.cfg.Load().Collectors.ByName() // all else is read when somebody scrapes, which may be never
 		for _, c := range d.exporter.Load().Health() {
-			if c.LastSuccess.IsZero() && c.Error == "" {
+			if _, ok := configured[c.Name]; ok && c.LastSuccess.IsZero() && c.Error == "" {
 				return fmt.Errorf("%s has not been read yet", c.Name)
 			}
 		}

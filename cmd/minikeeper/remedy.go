@@ -81,7 +81,9 @@ func writePreview(w io.Writer, p remediate.Preview) error {
 	if p.Plan.Interrupts != "" {
 		fmt.Fprintf(w, "  interrupts %s\n", p.Plan.Interrupts)
 	}
-	fmt.Fprintf(w, "  proven by %s, within %s\n", p.Proof.Expr, p.Proof.Within)
+	if p.Proof.Expr != "" { // it is not, where the target is not known
+		fmt.Fprintf(w, "  proven by %s, within %s\n", p.Proof.Expr, p.Proof.Within)
+	}
 	if p.Asks != "" {
 		fmt.Fprintf(w, "  would ask for approval: %s\n", p.Asks)
 	}
