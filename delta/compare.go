@@ -29,6 +29,7 @@ type comparison struct {
 	trees
 	rules   rules
 	max     int
+	quick   bool
 	workers int
 	buffers sync.Pool
 	pairs   chan pair
@@ -58,6 +59,7 @@ func newComparison(t trees, o Options) (*comparison, error) {
 		trees:    t,
 		rules:    rules,
 		max:      max(0, cmp.Or(o.MaxEntries, DefaultMaxEntries)),
+		quick:    o.Quick,
 		workers:  o.workers(),
 		progress: newProgress(o.Progress, PhaseCompare),
 	}
