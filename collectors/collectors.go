@@ -49,6 +49,7 @@ type Settings struct {
 	Postfix PostfixSettings
 	RAID    RAIDSettings
 	Replica ReplicaSettings
+	Smart   SmartSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -62,5 +63,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"postfix": newPostfix,
 		"raid":    newRAID,
 		"replica": newReplica,
+		"smart":   newSmart,
 	}
 }

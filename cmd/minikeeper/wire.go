@@ -74,6 +74,12 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.NetBoot != nil {
 		s.NetBoot = collectors.NetBootSettings{Roots: c.NetBoot.Roots, Hash: c.NetBoot.Hash}
 	}
+	if c.Smart != nil {
+		s.Smart = collectors.SmartSettings{Command: c.Smart.Command, Exclude: c.Smart.Exclude, Wake: c.Smart.Wake}
+		for _, device := range c.Smart.Devices {
+			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
+		}
+	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,
