@@ -50,6 +50,7 @@ type Settings struct {
 	Postfix PostfixSettings
 	RAID    RAIDSettings
 	Replica ReplicaSettings
+	Smart   SmartSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -64,5 +65,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"postfix": newPostfix,
 		"raid":    newRAID,
 		"replica": newReplica,
+		"smart":   newSmart,
 	}
 }

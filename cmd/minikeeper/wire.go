@@ -27,11 +27,14 @@ func known() config.Known {
 		Collectors: slices.Sorted(maps.Keys(collectors.Builtin())),
 		Actions:    slices.Sorted(maps.Keys(actions.Builtin())),
 		Programs: map[string][]string{
+			"caching": {"AssetCacheManagerUtil", "serveradmin"},
 			"disk":    {"df", "diskutil", "mount"},
+			"host":    {"chronyc", "sntp", "sysctl", "vm_stat"},
 			"netboot": {},
 			"postfix": {"launchctl", "postconf", "postfix", "postqueue"},
 			"raid":    {"diskutil"},
 			"replica": {},
+			"smart":   {"smartctl"},
 		},
 	}
 }
@@ -83,6 +86,12 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	}
 	if c.Host != nil {
 		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
+	}
+	if c.Smart != nil {
+		s.Smart = collectors.SmartSettings{Command: c.Smart.Command, Exclude: c.Smart.Exclude, Wake: c.Smart.Wake}
+		for _, device := range c.Smart.Devices {
+			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
+		}
 	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
