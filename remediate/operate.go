@@ -154,7 +154,7 @@ func (e *Engine) Close(ctx context.Context, run, who string) error {
 }
 
 // Pause keeps new runs within scope from starting, until Resume. Runs that
-// have begun go on.
+// have begun go on. The error is ErrScope if there is no such scope.
 func (e *Engine) Pause(ctx context.Context, scope PauseScope, name, reason, who string) error {
 	if err := checkScope(scope, name); err != nil {
 		return err
@@ -183,15 +183,15 @@ func checkScope(scope PauseScope, name string) error {
 	switch scope {
 	case PauseAll:
 		if name != "" {
-			return fmt.Errorf("all has no name, such as %q", name)
+			return fmt.Errorf("all has no name, such as %q: %w", name, ErrScope)
 		}
 		return nil
 	case PauseRemedy, PauseServer, PauseSite:
 		if name == "" {
-			return fmt.Errorf("which %s?", scope)
+			return fmt.Errorf("which %s? %w", scope, ErrScope)
 		}
 		return nil
 	default:
-		return fmt.Errorf("cannot pause a %q (have all, remedy, server, site)", scope)
+		return fmt.Errorf("%q (have all, remedy, server, site): %w", scope, ErrScope)
 	}
 }

@@ -54,4 +54,5 @@ var (
 	ErrNoRemedy   = errors.New("there is no such remedy")
 	ErrWrongPlan  = errors.New("the plan is another one by now")
 	ErrNotNow     = errors.New("the run is not in a state for that")
+	ErrScope      = errors.New("that cannot be paused")
 )

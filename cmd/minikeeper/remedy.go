@@ -180,16 +180,16 @@ func clientOf(path string) (api.Client, error) {
 
 // answered gives the daemon's error its exit status.
 func answered(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, api.ErrRefused):
+	}
+	if errors.Is(err, api.ErrRefused) {
 		return wrongWorld(err)
-	case errors.Is(err, api.ErrUnreachable):
-		return cannotTell(err)
-	default:
+	}
+	if _, wrong := errors.AsType[*api.Wrong](err); wrong {
 		return wrongAsk(err)
 	}
+	return cannotTell(err)
 }
 
 func newRemedyApprove() *cobra.Command {
