@@ -45,6 +45,7 @@ func (d Deps) path(name string) string {
 type Settings struct {
 	Disk    DiskSettings
 	Host    HostSettings
+	Launchd LaunchdSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
@@ -58,6 +59,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"disk":    newDisk,
 		"host":    newHost,
+		"launchd": newLaunchd,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,

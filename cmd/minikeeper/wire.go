@@ -74,6 +74,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.Host != nil {
 		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
 	}
+	if l := c.Launchd; l != nil {
+		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
+	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,

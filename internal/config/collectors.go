@@ -13,6 +13,7 @@ import (
 type Collectors struct {
 	Disk    *Disk    `yaml:"disk,omitempty"`
 	Host    *Host    `yaml:"host,omitempty"`
+	Launchd *Launchd `yaml:"launchd,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
@@ -91,6 +92,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Host != nil {
 		all["host"] = &cs.Host.Collector
 	}
+	if cs.Launchd != nil {
+		all["launchd"] = &cs.Launchd.Collector
+	}
 	if cs.NetBoot != nil {
 		all["netboot"] = &cs.NetBoot.Collector
 	}
@@ -145,6 +149,13 @@ func (c *checker) fillCollectors() {
 			c.relative(&n.Roots[i])
 		}
 	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.relative(&l.DaemonsDir)
+		for label, file := range l.Evidence {
+			c.relative(&file)
+			l.Evidence[label] = file
+		}
+	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
 	}
@@ -172,6 +183,9 @@ func (c *checker) checkCollectors() {
 	}
 	if h := c.Collectors.Host; h != nil {
 		c.checkHost(h)
+	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.checkLaunchd(l)
 	}
 	if n := c.Collectors.NetBoot; n != nil {
 		for i, root := range n.Roots {
