@@ -98,6 +98,9 @@ func machine(cfg *config.Config) actions.Machine {
 	if n := cfg.Collectors.NetBoot; n != nil {
 		m.NetBoot = actions.NetBootMachine{Roots: n.Roots}
 	}
+	if l := cfg.Collectors.Launchd; l != nil {
+		m.Launchd = actions.LaunchdMachine{DaemonsDir: l.DaemonsDir, Command: l.Command}
+	}
 	for _, share := range cfg.Shares {
 		m.Shares = append(m.Shares, actions.Share{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,

@@ -18,7 +18,7 @@ import (
 func known() config.Known {
 	return config.Known{
 		Collectors: []string{"disk", "host", "launchd", "netboot", "postfix", "raid", "replica"},
-		Actions:    []string{"command", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
+		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",
 		GOOS:       "linux",
