@@ -43,6 +43,7 @@ func (d Deps) path(name string) string {
 // Settings holds the settings of every collector, each declared beside the
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
+	Caching CachingSettings
 	Disk    DiskSettings
 	Host    HostSettings
 	Launchd LaunchdSettings
@@ -50,6 +51,7 @@ type Settings struct {
 	Postfix PostfixSettings
 	RAID    RAIDSettings
 	Replica ReplicaSettings
+	Smart   SmartSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -57,6 +59,7 @@ type Settings struct {
 // sense; it reads nothing.
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
+		"caching": newCaching,
 		"disk":    newDisk,
 		"host":    newHost,
 		"launchd": newLaunchd,
@@ -64,5 +67,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"postfix": newPostfix,
 		"raid":    newRAID,
 		"replica": newReplica,
+		"smart":   newSmart,
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -51,7 +53,7 @@ func (p *proof) inspect(ctx context.Context, sel selector) error {
 }
 
 func (p *proof) inspectReading(ctx context.Context, r reading) error {
-	metric := r.series.Get(labels.MetricName)
+	metric := r.series.Get(model.MetricNameLabel)
 	switch {
 	case p.recorded[metric]:
 		p.add("%s is made by a rule, from samples of unknown age", name(r.series))
@@ -111,7 +113,7 @@ func (p *proof) inspectCollector(ctx context.Context, r reading, collector strin
 // alongside returns the readings of metric that came with r, or after
 // claim.After before it.
 func (p *proof) alongside(ctx context.Context, r reading, metric string, same []*labels.Matcher) ([]reading, error) {
-	found, err := p.store.newest(ctx, p.claim.After, r.at, append(slices.Clone(same), equal(labels.MetricName, metric))...)
+	found, err := p.store.newest(ctx, p.claim.After, r.at, append(slices.Clone(same), equal(model.MetricNameLabel, metric))...)
 	return slices.DeleteFunc(found, func(f reading) bool { return f.ended }), err
 }
 

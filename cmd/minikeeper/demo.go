@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -236,6 +237,9 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	fmt.Fprintf(stdout, "a site in %s: lon-mini-1 and lon-mini-2, a hub on http://%s, mail relay: %s\n",
 		s.world.Dir, s.hub.addr, s.world.Servers[0].Relay.Kind())
 	if err := s.await(ctx, "the site to be well", s.well); err != nil {
+		if ctx.Err() != nil {
+			return s.interrupted(err)
+		}
 		return cannotTell(err)
 	}
 	faults := s.world.Faults()
@@ -252,8 +256,8 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 		rows, err = s.rows(ctx, faults, broken)
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil
+	if waited != nil && ctx.Err() != nil {
+		return s.interrupted(waited)
 	}
 	fmt.Fprintln(stdout)
 	if err := demo.WriteTable(stdout, rows); err != nil {
@@ -269,6 +273,16 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	return s.stay(ctx, stdin, stdout)
 }
 
+// interrupted is how a demo ends that was stopped before its table: that is
+// what one does with a demo that stays up, but of --once nobody knows then how
+// it would have ended.
+func (s *show) interrupted(waited error) error {
+	if s.once {
+		return cannotTell(waited)
+	}
+	return nil
+}
+
 // await calls f until it returns nil, and gives up after a while.
 func (s *show) await(ctx context.Context, what string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
@@ -280,6 +294,9 @@ func (s *show) await(ctx context.Context, what string, f func(context.Context) e
 		}
 		select {
 		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("stopped while waiting for %s: %w", what, err)
+			}
 			return fmt.Errorf("waited %v for %s: %w", demoTimeout, what, err)
 		case <-time.After(200 * time.Millisecond):
 		}
@@ -320,7 +337,7 @@ func (s *show) stay(ctx context.Context, stdin io.Reader, stdout io.Writer) erro
 // press does what a key stands for.
 func (s *show) press(ctx context.Context, key string, faults []demo.Fault, stdout io.Writer) {
 	for i, f := range faults {
-		if key == fmt.Sprint(i+1) || key == f.Name {
+		if key == strconv.Itoa(i+1) || key == f.Name {
 			if err := toggle(ctx, f); err != nil {
 				fmt.Fprintln(stdout, err)
 				return

@@ -26,6 +26,16 @@ func known() config.Known {
 	return config.Known{
 		Collectors: slices.Sorted(maps.Keys(collectors.Builtin())),
 		Actions:    slices.Sorted(maps.Keys(actions.Builtin())),
+		Programs: map[string][]string{
+			"caching": {"AssetCacheManagerUtil", "serveradmin"},
+			"disk":    {"df", "diskutil", "mount"},
+			"host":    {"chronyc", "sntp", "sysctl", "vm_stat"},
+			"netboot": {},
+			"postfix": {"launchctl", "postconf", "postfix", "postqueue"},
+			"raid":    {"diskutil"},
+			"replica": {},
+			"smart":   {"smartctl"},
+		},
 	}
 }
 
@@ -59,6 +69,9 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 func collectorSettings(cfg *config.Config) collectors.Settings {
 	var s collectors.Settings
 	c := cfg.Collectors
+	if c.Caching != nil {
+		s.Caching = collectors.CachingSettings{Command: c.Caching.Command}
+	}
 	if c.Disk != nil {
 		s.Disk = collectors.DiskSettings{Command: c.Disk.Command, Exclude: c.Disk.Exclude}
 	}
@@ -76,6 +89,12 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	}
 	if l := c.Launchd; l != nil {
 		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
+	}
+	if c.Smart != nil {
+		s.Smart = collectors.SmartSettings{Command: c.Smart.Command, Exclude: c.Smart.Exclude, Wake: c.Smart.Wake}
+		for _, device := range c.Smart.Devices {
+			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
+		}
 	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{

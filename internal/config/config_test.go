@@ -17,7 +17,7 @@ import (
 
 func known() config.Known {
 	return config.Known{
-		Collectors: []string{"disk", "host", "launchd", "netboot", "postfix", "raid", "replica"},
+		Collectors: []string{"caching", "disk", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart"},
 		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,10 +155,8 @@ func answers(ctx context.Context, m Machine, c minikeeper.Command, no ...int) (b
 	if res.Exit == 0 {
 		return true, nil
 	}
-	for _, status := range no {
-		if res.Exit == status {
-			return false, nil
-		}
+	if slices.Contains(no, res.Exit) {
+		return false, nil
 	}
 	return false, exitError(c, res)
 }
