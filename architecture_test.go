@@ -20,11 +20,11 @@ const module = "github.com/minikeeper/minikeeper"
 // only it picks implementations.
 var mayImport = map[string][]string{
 	".":                            {},
-	"collectors":                   {".", "delta", "internal/nbi", "internal/postfix"},
+	"collectors":                   {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix"},
 	"delta":                        {},
 	"exporter":                     {".", "collectors", "internal/access"},
 	"remediate":                    {".", "internal/calendar", "internal/matcher", "internal/strictyaml"},
-	"remediate/actions":            {".", "delta", "internal/nbi", "internal/postfix"},
+	"remediate/actions":            {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix"},
 	"rules":                        {".", "internal/strictyaml"},
 	"internal/access":              {},
 	"internal/calendar":            {},
@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/config":              {"internal/calendar", "internal/matcher", "internal/strictyaml"},
 	"internal/journal":             {".", "remediate"},
 	"internal/keeper":              {".", "remediate/actions"},
+	"internal/launchd":             {},
 	"internal/matcher":             {},
 	"internal/nbi":                 {},
 	"internal/notify":              {".", "internal/matcher"},

@@ -46,6 +46,7 @@ type Settings struct {
 	Caching CachingSettings
 	Disk    DiskSettings
 	Host    HostSettings
+	Launchd LaunchdSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
@@ -61,6 +62,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"caching": newCaching,
 		"disk":    newDisk,
 		"host":    newHost,
+		"launchd": newLaunchd,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,

@@ -87,6 +87,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.Host != nil {
 		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
 	}
+	if l := c.Launchd; l != nil {
+		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
+	}
 	if c.Smart != nil {
 		s.Smart = collectors.SmartSettings{Command: c.Smart.Command, Exclude: c.Smart.Exclude, Wake: c.Smart.Wake}
 		for _, device := range c.Smart.Devices {
@@ -113,6 +116,9 @@ func machine(cfg *config.Config) actions.Machine {
 	}
 	if n := cfg.Collectors.NetBoot; n != nil {
 		m.NetBoot = actions.NetBootMachine{Roots: n.Roots}
+	}
+	if l := cfg.Collectors.Launchd; l != nil {
+		m.Launchd = actions.LaunchdMachine{DaemonsDir: l.DaemonsDir, Command: l.Command}
 	}
 	for _, share := range cfg.Shares {
 		m.Shares = append(m.Shares, actions.Share{

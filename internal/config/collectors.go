@@ -14,6 +14,7 @@ type Collectors struct {
 	Caching *Caching `yaml:"caching,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
 	Host    *Host    `yaml:"host,omitempty"`
+	Launchd *Launchd `yaml:"launchd,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
@@ -121,6 +122,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Host != nil {
 		all["host"] = &cs.Host.Collector
 	}
+	if cs.Launchd != nil {
+		all["launchd"] = &cs.Launchd.Collector
+	}
 	if cs.NetBoot != nil {
 		all["netboot"] = &cs.NetBoot.Collector
 	}
@@ -178,6 +182,13 @@ func (c *checker) fillCollectors() {
 			c.relative(&n.Roots[i])
 		}
 	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.relative(&l.DaemonsDir)
+		for label, file := range l.Evidence {
+			c.relative(&file)
+			l.Evidence[label] = file
+		}
+	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
 	}
@@ -205,6 +216,9 @@ func (c *checker) checkCollectors() {
 	}
 	if h := c.Collectors.Host; h != nil {
 		c.checkHost(h)
+	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.checkLaunchd(l)
 	}
 	if n := c.Collectors.NetBoot; n != nil {
 		for i, root := range n.Roots {

@@ -101,7 +101,7 @@ func children(nodes []*yaml.Node, step, from int) []*yaml.Node {
 func TestReferenceDefaults(t *testing.T) {
 	bare := parse(t, `
 shares: [{name: a, path: /a, from: [{url: /b}]}]
-collectors: {disk: , raid: , postfix: , netboot: , replica: , host: }
+collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: }
 store:
 `)
 	for _, want := range []string{
@@ -113,6 +113,8 @@ store:
 		fmt.Sprintf("every: 5m                       # [%v]\n    timeout: 30m                    # [%v]\n    roots: [%s]", bare.Collectors.NetBoot.Every, bare.Collectors.NetBoot.Timeout, strings.Join(bare.Collectors.NetBoot.Roots, ", ")),
 		fmt.Sprintf("which reads all of it [%v]", bare.Collectors.NetBoot.Hash),
 		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    ntp_server", bare.Collectors.Host.Every, bare.Collectors.Host.Timeout),
+		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    labels", bare.Collectors.Launchd.Every, bare.Collectors.Launchd.Timeout),
+		fmt.Sprintf("daemons_dir: %s ", bare.Collectors.Launchd.DaemonsDir),
 		fmt.Sprintf("timeout: 6h                     # [%v]", bare.Collectors.Replica.Timeout),
 		fmt.Sprintf("._* [%s]", strings.Join(bare.Shares[0].Exclude, ", ")),
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),

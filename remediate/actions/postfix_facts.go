@@ -142,7 +142,7 @@ func isManaged(ctx context.Context, m Machine, f postfixFacts) (bool, error) {
 
 // jobLoaded asks launchd whether it knows the job called label.
 func jobLoaded(ctx context.Context, m Machine, label string) (bool, error) {
-	c := minikeeper.Command{Path: program(m.Postfix.Command, "launchctl"), Args: []string{"print", "system/" + label}}
+	c := minikeeper.Command{Path: launchctl(m), Args: []string{"print", "system/" + label}}
 	return answers(ctx, m, c, launchdNotFound)
 }
 
