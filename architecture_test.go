@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/matcher":             {},
 	"internal/nbi":                 {},
 	"internal/notify":              {".", "internal/matcher"},
+	"internal/probes":              {"."},
 	"internal/postfix":             {},
 	"internal/postfix/instance":    {".", "internal/postfix"},
 	"internal/api":                 {".", "internal/access", "remediate"},

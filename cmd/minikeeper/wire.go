@@ -18,6 +18,7 @@ import (
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
 	"github.com/minikeeper/minikeeper/internal/keeper"
+	"github.com/minikeeper/minikeeper/internal/probes"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -52,6 +53,11 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 			Every: time.Duration(common.Every), Timeout: time.Duration(common.Timeout),
 		}}
 	}
+	probed, err := probeSources(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(entries, probed)
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
 
@@ -116,6 +122,9 @@ func newKeeper(cfg *config.Config, collect func(context.Context, ...string) ([]m
 // collectorOf tells which collector a metric comes from.
 func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
+	for _, f := range probes.Families() {
+		owner[f.Name] = probesName
+	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})
 		if err != nil {
