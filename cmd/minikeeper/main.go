@@ -97,7 +97,7 @@ Exit status: 0 well, 1 the world is wrong (drift, unhealed, refused by a guard),
 	root.SetVersionTemplate("minikeeper {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		newServe(), newCheck(), newCollect(), newDemo(),
+		newServe(), newCheck(), newCollect(), newDemo(), newSegment(),
 		newRemedy(), newJournal(), newNotify(),
 	)
 	return root

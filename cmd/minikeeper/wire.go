@@ -58,6 +58,9 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 		return nil, err
 	}
 	maps.Copy(entries, probed)
+	if covered := coverage(cfg); len(covered) > 0 {
+		entries["segments"] = exporter.Entry{Source: covered}
+	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
 
