@@ -18,6 +18,7 @@ import (
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
 	"github.com/minikeeper/minikeeper/internal/keeper"
+	"github.com/minikeeper/minikeeper/internal/probes"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -61,6 +62,14 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 		entries[name] = exporter.Entry{Source: c, Schedule: exporter.Schedule{
 			Every: time.Duration(common.Every), Timeout: time.Duration(common.Timeout),
 		}}
+	}
+	probed, err := probeSources(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(entries, probed)
+	if covered := coverage(cfg); len(covered) > 0 {
+		entries["segments"] = exporter.Entry{Source: covered}
 	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
@@ -144,6 +153,9 @@ func newKeeper(cfg *config.Config, collect func(context.Context, ...string) ([]m
 // collectorOf tells which collector a metric comes from.
 func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
+	for _, f := range probes.Families() {
+		owner[f.Name] = probesName
+	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})
 		if err != nil {

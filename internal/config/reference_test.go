@@ -103,6 +103,7 @@ func TestReferenceDefaults(t *testing.T) {
 shares: [{name: a, path: /a, from: [{url: /b}]}]
 collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: }
 store:
+probes:
 `)
 	for _, want := range []string{
 		fmt.Sprintf("for all addresses. [%q]", bare.Listen),
@@ -120,6 +121,8 @@ store:
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
 		fmt.Sprintf("remove what the origin does not have [%v]", bare.Shares[0].Sync.Delete),
 		fmt.Sprintf("a number or a part [%v]", bare.Shares[0].Sync.MaxDelete),
+		fmt.Sprintf("all of them are looked at [%v]", bare.Probes.Every),
+		fmt.Sprintf("of each service [%v]", bare.Probes.Timeout),
 		fmt.Sprintf("scrape or none. [%s]", bare.Keepers),
 		fmt.Sprintf("older samples are dropped [%v]", bare.Store.Embedded.Retention),
 		fmt.Sprintf("dropped beyond it [%v]", bare.Store.Embedded.Size),
