@@ -24,8 +24,7 @@ const (
 
 // spoken is the problem that err of a conversation shows.
 func spoken(ctx context.Context, doing string, err error) *Problem {
-	var wrong *protocolError
-	if errors.As(err, &wrong) {
+	if _, ok := errors.AsType[*protocolError](err); ok {
 		return problemf(Protocol, "%s: %w", doing, err)
 	}
 	return connection(ctx, doing, err)
