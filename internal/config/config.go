@@ -36,6 +36,7 @@ type Config struct {
 	Path       []string            `yaml:"path,omitempty"`       // folders that are searched for programs before the usual ones
 	Collectors *Collectors         `yaml:"collectors"`           // never nil
 	Probes     *Probes             `yaml:"probes,omitempty"`     // nil where nothing is probed
+	SNMP       *SNMP               `yaml:"snmp,omitempty"`       // nil where nothing is asked over SNMP
 	Shares     []Share             `yaml:"shares,omitempty"`
 	Sites      []Site              `yaml:"sites,omitempty"`
 	Keepers    string              `yaml:"keepers"`            // ScrapeKeepers or NoKeepers
@@ -148,6 +149,7 @@ func (c *checker) parse(src []byte, env func(string) (string, bool)) {
 	c.checkShares()
 	c.checkSites()
 	c.checkProbes()
+	c.checkSNMP()
 	c.checkHub()
 	c.checkActions()
 	c.checkNotify()

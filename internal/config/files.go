@@ -26,6 +26,7 @@ func (c *checker) checkFiles() {
 		}
 	}
 	c.checkProbeFiles()
+	c.checkSNMPFiles()
 	for name, ch := range c.Notify.Channels {
 		path := at("notify", "channels", name)
 		c.exists(under(path, "password_file"), "password_file", ch.PasswordFile)
