@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -33,7 +34,9 @@ func Load(patterns []string, o Options) (*Modules, error) {
 	if err != nil {
 		return nil, err
 	}
-	return New(cfg)
+	m, err := New(cfg)
+	debug.FreeOSMemory() // the tree of a large file is many times what is kept of it
+	return m, err
 }
 
 // New compiles modules.

@@ -61,7 +61,7 @@ func (g *get) do(ctx context.Context, c *conn) {
 		if g.since.IsZero() {
 			g.since = time.Now()
 		}
-		packet, err := c.ask(ctx, g.q, gosnmp.GetRequest, oids, 0, g.q.budget()-time.Since(g.since))
+		r, err := c.ask(ctx, g.q, gosnmp.GetRequest, oids, 0, g.q.budget()-time.Since(g.since))
 		switch {
 		case err != nil:
 			if c.s.hopeless(g.q, err, g.since) {
@@ -72,29 +72,29 @@ func (g *get) do(ctx context.Context, c *conn) {
 				return
 			}
 			g.width = max(len(now)/2, 1)
-		case packet.Error != gosnmp.NoError:
+		case r.status != gosnmp.NoError:
 			g.since = time.Time{}
-			g.refused(c, now, packet)
+			g.refused(c, now, r)
 		default:
 			g.since = time.Time{}
-			g.accept(c, now, packet.Variables)
+			g.accept(c, now, r.objects)
 		}
 	}
 }
 
 // refused deals with an error status.
-func (g *get) refused(c *conn, now []wanted, packet *gosnmp.SnmpPacket) {
-	at := int(packet.ErrorIndex) - 1
+func (g *get) refused(c *conn, now []wanted, r reply) {
+	at := r.index - 1
 	switch {
-	case packet.Error == gosnmp.NoSuchName && c.g.Version == gosnmp.Version1 && at >= 0 && at < len(now):
+	case r.status == gosnmp.NoSuchName && c.s.target.Version == 1 && at >= 0 && at < len(now):
 		g.remove(at) // not there, which is no error
 	case len(now) > 1:
-		if packet.Error == gosnmp.TooBig {
+		if r.status == gosnmp.TooBig {
 			c.s.peer.shrink(len(now))
 		}
 		g.width = max(len(now)/2, 1)
 	default:
-		now[0].into.Err = statusError(packet.Error, now[0].oid)
+		now[0].into.Err = statusError(r.status, now[0].oid)
 		g.remove(0)
 	}
 }

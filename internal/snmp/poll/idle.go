@@ -4,11 +4,9 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"github.com/gosnmp/gosnmp"
 )
 
-// Bounds of sockets that wait to be used again. Each holds 64 KiB.
+// Bounds of sockets that wait to be used again. One of gosnmp's holds 64 KiB.
 const (
 	maxIdle    = 64
 	maxIdleAge = 3 * time.Minute
@@ -23,31 +21,31 @@ type idle struct {
 
 type kept struct {
 	key   string
-	g     *gosnmp.GoSNMP
+	link  link
 	since time.Time
 }
 
 // take returns a socket for key, or nil.
-func (i *idle) take(key string) *gosnmp.GoSNMP {
+func (i *idle) take(key string) link {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for at := len(i.kept) - 1; at >= 0; at-- {
 		k := i.kept[at]
 		if k.key == key && time.Since(k.since) < maxIdleAge {
 			i.kept = append(i.kept[:at], i.kept[at+1:]...)
-			return k.g
+			return k.link
 		}
 	}
 	return nil
 }
 
-// put keeps g, and closes those that are too old or too many.
-func (i *idle) put(key string, g *gosnmp.GoSNMP) {
+// put keeps l, and closes those that are too old or too many.
+func (i *idle) put(key string, l link) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.kept = append(i.kept, kept{key, g, time.Now()})
+	i.kept = append(i.kept, kept{key, l, time.Now()})
 	for len(i.kept) > maxIdle || time.Since(i.kept[0].since) > maxIdleAge {
-		_ = i.kept[0].g.Close() // nothing is lost with a datagram socket
+		_ = i.kept[0].link.Close() // nothing is lost with a datagram socket
 		i.kept = i.kept[1:]
 	}
 }
@@ -57,7 +55,7 @@ func (i *idle) close() error {
 	defer i.mu.Unlock()
 	var errs []error
 	for _, k := range i.kept {
-		errs = append(errs, k.g.Close())
+		errs = append(errs, k.link.Close())
 	}
 	i.kept = nil
 	return errors.Join(errs...)

@@ -12,9 +12,10 @@ import (
 
 // A Client reads targets. It is safe for concurrent use.
 type Client struct {
-	memory *Memory
-	limits Limits
-	idle   idle
+	memory  *Memory
+	limits  Limits
+	idle    idle
+	buffers sync.Pool
 }
 
 // NewClient returns a Client that remembers targets in memory.
@@ -73,10 +74,10 @@ func (s *Session) Close() error {
 	var errs []error
 	for _, c := range s.free {
 		if s.dead != nil {
-			errs = append(errs, c.g.Close())
+			errs = append(errs, c.link.Close())
 			continue
 		}
-		s.client.idle.put(s.key, c.g)
+		s.client.idle.put(s.key, c.link)
 	}
 	s.free = nil
 	return errors.Join(errs...)
@@ -100,8 +101,7 @@ func (s *Session) death() *Error {
 // A conn is one socket: one request at a time.
 type conn struct {
 	s    *Session
-	g    *gosnmp.GoSNMP
-	sent int // packets of the current request
+	link link
 }
 
 // conn returns a socket that nobody uses.
@@ -114,14 +114,10 @@ func (s *Session) conn(ctx context.Context, timeout time.Duration) (*conn, *Erro
 		return c, nil
 	}
 	s.mu.Unlock()
-	g := s.client.idle.take(s.key)
-	if g == nil {
+	l := s.client.idle.take(s.key)
+	if l == nil {
 		var err error
-		if g, err = s.target.client(timeout); err != nil {
-			return nil, &Error{Unreachable, err}
-		}
-		g.Context = ctx
-		if err := g.Connect(); err != nil {
+		if l, err = s.target.dial(ctx, timeout, &s.client.buffers); err != nil {
 			e := requestError(ctx, err)
 			if e.Reason == BadReply || e.Reason == Timeout {
 				e.Reason = Unreachable
@@ -129,9 +125,7 @@ func (s *Session) conn(ctx context.Context, timeout time.Duration) (*conn, *Erro
 			return nil, e
 		}
 	}
-	c := &conn{s: s, g: g}
-	g.OnSent = func(*gosnmp.GoSNMP) { c.sent++ }
-	return c, nil
+	return &conn{s: s, link: l}, nil
 }
 
 func (s *Session) release(c *conn) {
@@ -142,38 +136,27 @@ func (s *Session) release(c *conn) {
 
 // ask sends one request, a few times if need be. kind is that of the request,
 // rows the repetitions of GETBULK.
-func (c *conn) ask(ctx context.Context, q *Query, kind gosnmp.PDUType, oids []string, rows int, left time.Duration) (*gosnmp.SnmpPacket, *Error) {
+func (c *conn) ask(ctx context.Context, q *Query, kind gosnmp.PDUType, oids []string, rows int, left time.Duration) (reply, *Error) {
 	s := c.s
 	if err := s.death(); err != nil {
-		return nil, err
+		return reply{}, err
 	}
-	c.g.Context, c.sent = ctx, 0
-	c.g.Timeout, c.g.Retries = repeats(s.peer.patience(q.Timeout), q, left)
+	request := call{kind: kind, oids: oids, rows: rows}
+	request.wait, request.again = repeats(s.peer.patience(q.Timeout), q, left)
 	begin := time.Now()
-	packet, err := send(c.g, kind, oids, rows)
-	s.packets.Add(int64(c.sent))
-	s.repeated.Add(int64(max(c.sent-1, 0)))
+	r, sent, err := c.link.do(ctx, request)
+	s.packets.Add(int64(sent))
+	s.repeated.Add(int64(max(sent-1, 0)))
 	if err != nil {
 		e := requestError(ctx, err)
 		if e.Reason == Timeout {
 			s.peer.missed()
 		}
-		return nil, e
+		return reply{}, e
 	}
-	s.peer.answered(time.Since(begin), c.sent > 1)
+	s.peer.answered(time.Since(begin), sent > 1)
 	s.answers.Store(max(int64(time.Since(s.begin)), 1))
-	return packet, nil
-}
-
-func send(g *gosnmp.GoSNMP, kind gosnmp.PDUType, oids []string, rows int) (*gosnmp.SnmpPacket, error) {
-	switch {
-	case kind == gosnmp.GetRequest:
-		return g.Get(oids)
-	case g.Version == gosnmp.Version1:
-		return g.GetNext(oids)
-	default:
-		return g.GetBulk(oids, 0, uint32(rows)) //nolint:gosec // a small number
-	}
+	return r, nil
 }
 
 // repeats spreads the time that is left for an answer over a first wait and up

@@ -147,7 +147,7 @@ func (w *walk) do(ctx context.Context, c *conn) {
 		if left := w.want - w.got; left > 0 {
 			rows = min(rows, left)
 		}
-		packet, err := w.ask(ctx, c, active, rows)
+		r, err := w.ask(ctx, c, active, rows)
 		switch {
 		case err != nil:
 			if c.s.hopeless(w.q, err, w.since) {
@@ -158,17 +158,17 @@ func (w *walk) do(ctx context.Context, c *conn) {
 				return
 			}
 			w.less(len(active), rows)
-		case packet.Error != gosnmp.NoError:
-			w.refused(ctx, c, active, rows, packet)
+		case r.status != gosnmp.NoError:
+			w.refused(ctx, c, active, rows, r)
 		default:
 			w.got += rows
-			w.accept(c, active, packet.Variables)
+			w.accept(c, active, r.objects)
 		}
 	}
 }
 
 // ask asks for the next rows of active.
-func (w *walk) ask(ctx context.Context, c *conn, active []*column, rows int) (*gosnmp.SnmpPacket, *Error) {
+func (w *walk) ask(ctx context.Context, c *conn, active []*column, rows int) (reply, *Error) {
 	oids := make([]string, len(active))
 	for i, col := range active {
 		oids[i] = col.next
@@ -176,11 +176,11 @@ func (w *walk) ask(ctx context.Context, c *conn, active []*column, rows int) (*g
 	if w.since.IsZero() {
 		w.since = time.Now()
 	}
-	packet, err := c.ask(ctx, w.q, gosnmp.GetBulkRequest, oids, rows, w.q.budget()-time.Since(w.since))
+	r, err := c.ask(ctx, w.q, gosnmp.GetBulkRequest, oids, rows, w.q.budget()-time.Since(w.since))
 	if err == nil {
 		w.since = time.Time{}
 	}
-	return packet, err
+	return r, err
 }
 
 // less asks for half as much from now on. It tells whether that is possible.
@@ -197,18 +197,18 @@ func (w *walk) less(columns, rows int) bool {
 }
 
 // refused deals with an error status.
-func (w *walk) refused(ctx context.Context, c *conn, active []*column, rows int, packet *gosnmp.SnmpPacket) {
-	at := int(packet.ErrorIndex) - 1
+func (w *walk) refused(ctx context.Context, c *conn, active []*column, rows int, r reply) {
+	at := r.index - 1
 	switch {
-	case packet.Error == gosnmp.NoSuchName && c.g.Version == gosnmp.Version1 && at >= 0 && at < len(active):
+	case r.status == gosnmp.NoSuchName && c.s.target.Version == 1 && at >= 0 && at < len(active):
 		active[at].done = true // the end of the agent's objects
-	case packet.Error == gosnmp.TooBig:
+	case r.status == gosnmp.TooBig:
 		c.s.peer.shrink(len(active) * rows)
 		if !w.less(len(active), rows) {
-			active[0].fail(statusError(packet.Error, active[0].next))
+			active[0].fail(statusError(r.status, active[0].next))
 		}
 	case len(active) == 1 && rows == 1:
-		active[0].fail(statusError(packet.Error, active[0].next))
+		active[0].fail(statusError(r.status, active[0].next))
 	default:
 		w.single(ctx, c, active)
 		w.rows = max(rows/2, 1)
@@ -220,19 +220,19 @@ func (w *walk) refused(ctx context.Context, c *conn, active []*column, rows int,
 // one, too.
 func (w *walk) single(ctx context.Context, c *conn, active []*column) {
 	for _, col := range active {
-		packet, err := w.ask(ctx, c, []*column{col}, 1)
+		r, err := w.ask(ctx, c, []*column{col}, 1)
 		switch {
 		case err != nil:
 			col.fail(err)
 			if c.s.hopeless(w.q, err, w.since) {
 				return
 			}
-		case packet.Error == gosnmp.NoSuchName && c.g.Version == gosnmp.Version1:
+		case r.status == gosnmp.NoSuchName && c.s.target.Version == 1:
 			col.done = true
-		case packet.Error != gosnmp.NoError:
-			col.fail(statusError(packet.Error, col.next))
+		case r.status != gosnmp.NoError:
+			col.fail(statusError(r.status, col.next))
 		default:
-			w.accept(c, []*column{col}, packet.Variables)
+			w.accept(c, []*column{col}, r.objects)
 		}
 	}
 }
