@@ -50,6 +50,7 @@ type Settings struct {
 	RAID    RAIDSettings
 	Replica ReplicaSettings
 	Smart   SmartSettings
+	SyncLog SyncLogSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -64,5 +65,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"raid":    newRAID,
 		"replica": newReplica,
 		"smart":   newSmart,
+		"synclog": newSyncLog,
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 func known() config.Known {
 	return config.Known{
-		Collectors: []string{"caching", "disk", "netboot", "postfix", "raid", "replica", "smart"},
+		Collectors: []string{"caching", "disk", "netboot", "postfix", "raid", "replica", "smart", "synclog"},
 		Actions:    []string{"command", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",
