@@ -105,6 +105,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
 		}
 	}
+	if c.SyncLog != nil {
+		s.SyncLog = collectors.SyncLogSettings{Files: c.SyncLog.Files}
+	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,
