@@ -52,6 +52,7 @@ type Settings struct {
 	RAID    RAIDSettings
 	Replica ReplicaSettings
 	Smart   SmartSettings
+	Updates UpdatesSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -68,5 +69,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"raid":    newRAID,
 		"replica": newReplica,
 		"smart":   newSmart,
+		"updates": newUpdates,
 	}
 }
