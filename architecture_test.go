@@ -20,11 +20,11 @@ const module = "github.com/minikeeper/minikeeper"
 // only it picks implementations.
 var mayImport = map[string][]string{
 	".":                            {},
-	"collectors":                   {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix"},
+	"collectors":                   {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
 	"delta":                        {},
 	"exporter":                     {".", "collectors", "internal/access"},
 	"remediate":                    {".", "internal/calendar", "internal/matcher", "internal/strictyaml"},
-	"remediate/actions":            {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix"},
+	"remediate/actions":            {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
 	"rules":                        {".", "internal/strictyaml"},
 	"internal/access":              {},
 	"internal/calendar":            {},
@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/postfix/instance":    {".", "internal/postfix"},
 	"internal/api":                 {".", "internal/access", "remediate"},
 	"internal/postfix/postfixtest": {"internal/command", "internal/postfix/instance", "internal/testkit"},
+	"internal/softwareupdate":      {},
 	"internal/strictyaml":          {},
 	"internal/testkit":             {},
 	"internal/demo":                {".", "internal/postfix/instance"},

@@ -53,6 +53,7 @@ type Settings struct {
 	Replica ReplicaSettings
 	Smart   SmartSettings
 	SyncLog SyncLogSettings
+	Updates UpdatesSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -70,5 +71,6 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"replica": newReplica,
 		"smart":   newSmart,
 		"synclog": newSyncLog,
+		"updates": newUpdates,
 	}
 }

@@ -96,6 +96,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.Host != nil {
 		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
 	}
+	if u := c.Updates; u != nil {
+		s.Updates = collectors.UpdatesSettings{Preferences: u.Preferences, Command: u.Command}
+	}
 	if l := c.Launchd; l != nil {
 		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
 	}
@@ -128,6 +131,9 @@ func machine(cfg *config.Config) actions.Machine {
 	}
 	if n := cfg.Collectors.NetBoot; n != nil {
 		m.NetBoot = actions.NetBootMachine{Roots: n.Roots}
+	}
+	if u := cfg.Collectors.Updates; u != nil {
+		m.Updates = actions.UpdatesMachine{Command: u.Command}
 	}
 	if l := cfg.Collectors.Launchd; l != nil {
 		m.Launchd = actions.LaunchdMachine{DaemonsDir: l.DaemonsDir, Command: l.Command}

@@ -19,6 +19,7 @@ type Collectors struct {
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
 	Replica *Replica `yaml:"replica,omitempty"`
+	Updates *Updates `yaml:"updates,omitempty"`
 	Smart   *Smart   `yaml:"smart,omitempty"`
 	SyncLog *SyncLog `yaml:"synclog,omitempty"`
 }
@@ -147,6 +148,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Replica != nil {
 		all["replica"] = &cs.Replica.Collector
 	}
+	if cs.Updates != nil {
+		all["updates"] = &cs.Updates.Collector
+	}
 	if cs.Smart != nil {
 		all["smart"] = &cs.Smart.Collector
 	}
@@ -201,6 +205,9 @@ func (c *checker) fillCollectors() {
 			c.relative(&file)
 			l.Evidence[label] = file
 		}
+	}
+	if u := c.Collectors.Updates; u != nil {
+		c.relative(&u.Preferences)
 	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
