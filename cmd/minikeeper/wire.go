@@ -17,8 +17,10 @@ import (
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
+	"github.com/minikeeper/minikeeper/internal/jamf"
 	"github.com/minikeeper/minikeeper/internal/keeper"
 	"github.com/minikeeper/minikeeper/internal/probes"
+	"github.com/minikeeper/minikeeper/internal/segments"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -70,6 +72,11 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 	maps.Copy(entries, probed)
 	if covered := coverage(cfg); len(covered) > 0 {
 		entries["segments"] = exporter.Entry{Source: covered}
+	}
+	if cfg.Jamf != nil {
+		if entries["jamf"], err = jamfSource(cfg.Jamf); err != nil {
+			return nil, err
+		}
 	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
@@ -164,6 +171,11 @@ func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
 	for _, f := range probes.Families() {
 		owner[f.Name] = probesName
+	}
+	for _, f := range jamf.Families() {
+		if f.Name != segments.Covered { // the configuration's segments are read from nobody
+			owner[f.Name] = "jamf"
+		}
 	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})
