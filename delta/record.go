@@ -137,6 +137,9 @@ func Accept(ctx context.Context, tree, state, path string, o RecordOptions) (Rec
 	if err == nil {
 		err = p.acceptErr
 	}
+	if err == nil && report.ProblemCount > 0 {
+		err = report.Problems[0].Err
+	}
 	if err != nil {
 		return report, fmt.Errorf("accept file %q of %s: %w", path, tree, err)
 	}

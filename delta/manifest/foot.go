@@ -57,7 +57,7 @@ func (d *decoder) pages(end int64) []Page {
 	count := d.uvarint("the number of pages", uint64(len(d.rest)/least))
 	pages := make([]Page, 0, count)
 	for range count {
-		p := Page{at: int64(d.uvarint("a page's place", uint64(end)))}
+		p := Page{at: int64(d.uvarint("a page's place", uint64(max(0, end))))}
 		p.length = int64(d.uvarint("a page's length", maxFrame))
 		p.Count = int(d.uvarint("a page's count", MaxPage))
 		p.Hash = d.hash("a page's hash")
