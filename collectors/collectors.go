@@ -43,11 +43,17 @@ func (d Deps) path(name string) string {
 // Settings holds the settings of every collector, each declared beside the
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
+	Caching CachingSettings
 	Disk    DiskSettings
+	Host    HostSettings
+	Launchd LaunchdSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
 	Replica ReplicaSettings
+	Smart   SmartSettings
+	SyncLog SyncLogSettings
+	Updates UpdatesSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -55,10 +61,16 @@ type Settings struct {
 // sense; it reads nothing.
 func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
+		"caching": newCaching,
 		"disk":    newDisk,
+		"host":    newHost,
+		"launchd": newLaunchd,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,
 		"replica": newReplica,
+		"smart":   newSmart,
+		"synclog": newSyncLog,
+		"updates": newUpdates,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,9 +197,7 @@ func (d *daemon) collect(ctx context.Context, names ...string) ([]minikeeper.Mea
 func (d *daemon) sources() map[string]exporter.Entry {
 	sources := map[string]exporter.Entry{"config": {Source: &d.reloads}}
 	if d.hub != nil {
-		for name, entry := range d.hub.sources() {
-			sources[name] = entry
-		}
+		maps.Copy(sources, d.hub.sources())
 	}
 	return sources
 }

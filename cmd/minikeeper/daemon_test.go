@@ -119,7 +119,7 @@ func awaitReady(t testing.TB, d *daemon) {
 // startMailbox takes mail until the test ends.
 func startMailbox(t testing.TB) *demo.Mailbox {
 	t.Helper()
-	box, err := demo.NewMailbox(filepath.Join(t.TempDir(), "mail"))
+	box, err := demo.NewMailbox(t.Context(), filepath.Join(t.TempDir(), "mail"))
 	if err != nil {
 		t.Fatal(err)
 	}

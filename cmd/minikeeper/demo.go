@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -342,7 +343,7 @@ func (s *show) stay(ctx context.Context, stdin io.Reader, stdout io.Writer) erro
 // press does what a key stands for.
 func (s *show) press(ctx context.Context, key string, faults []demo.Fault, stdout io.Writer) {
 	for i, f := range faults {
-		if key == fmt.Sprint(i+1) || key == f.Name {
+		if key == strconv.Itoa(i+1) || key == f.Name {
 			if err := toggle(ctx, f); err != nil {
 				fmt.Fprintln(stdout, err)
 				return

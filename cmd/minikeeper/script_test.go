@@ -190,9 +190,9 @@ func cmdMailbox(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: mailbox FOLDER")
 	}
-	box, err := demo.NewMailbox(ts.MkAbs(args[0]))
-	ts.Check(err)
 	ctx, cancel := context.WithCancel(context.Background())
+	box, err := demo.NewMailbox(ctx, ts.MkAbs(args[0]))
+	ts.Check(err)
 	done := make(chan error, 1)
 	go func() { done <- box.Run(ctx) }()
 	ts.Defer(func() {

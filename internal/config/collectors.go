@@ -11,11 +11,17 @@ import (
 
 // Collectors are what is read on this machine. One that is nil is not read.
 type Collectors struct {
+	Caching *Caching `yaml:"caching,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
+	Host    *Host    `yaml:"host,omitempty"`
+	Launchd *Launchd `yaml:"launchd,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
 	Replica *Replica `yaml:"replica,omitempty"`
+	Updates *Updates `yaml:"updates,omitempty"`
+	Smart   *Smart   `yaml:"smart,omitempty"`
+	SyncLog *SyncLog `yaml:"synclog,omitempty"`
 }
 
 // Collector is what can be said of every collector.
@@ -24,6 +30,11 @@ type Collector struct {
 	Timeout Duration          `yaml:"timeout"`           // of one reading
 	Command map[string]string `yaml:"command,omitempty"` // by usual name, the program that is run instead
 	Root    string            `yaml:"root,omitempty"`    // a folder that stands for /
+}
+
+// Caching reads Apple's content cache.
+type Caching struct {
+	Collector `yaml:",inline"`
 }
 
 // Disk reads filesystems and containers.
@@ -52,10 +63,33 @@ type Postfix struct {
 	ConfigDir string `yaml:"config_dir,omitempty"` // of another instance than the main one
 }
 
+// Smart reads what disks say about themselves.
+type Smart struct {
+	Collector `yaml:",inline"`
+	Devices   []SmartDevice `yaml:"devices,omitempty"` // what smartctl finds if empty
+	Exclude   []string      `yaml:"exclude,omitempty"` // globs of devices
+	Wake      bool          `yaml:"wake"`              // also read disks that sleep
+}
+
+// SmartDevice is a disk as smartctl names it.
+type SmartDevice struct {
+	Name string `yaml:"name"`
+	Type string `yaml:"type,omitempty"` // for smartctl's -d
+}
+
+// SyncLog reads the logs of rsync jobs.
+type SyncLog struct {
+	Collector `yaml:",inline"`
+	Files     []string `yaml:"files"`
+}
+
 // Replica compares shares with their origins.
 type Replica struct {
 	Collector `yaml:",inline"`
 }
+
+// SetDefaults implements strictyaml.Defaulter.
+func (c *Caching) SetDefaults() { *c = Caching{Collector: common(time.Minute, 30*time.Second)} }
 
 // SetDefaults implements strictyaml.Defaulter.
 func (d *Disk) SetDefaults() { *d = Disk{Collector: common(time.Minute, 30*time.Second)} }
@@ -77,6 +111,12 @@ func (p *Postfix) SetDefaults() { *p = Postfix{Collector: common(30*time.Second,
 // is filled in later from their `rescan`.
 func (r *Replica) SetDefaults() { *r = Replica{Collector: common(0, 6*time.Hour)} }
 
+// SetDefaults implements strictyaml.Defaulter.
+func (s *Smart) SetDefaults() { *s = Smart{Collector: common(10*time.Minute, time.Minute)} }
+
+// SetDefaults implements strictyaml.Defaulter.
+func (s *SyncLog) SetDefaults() { *s = SyncLog{Collector: common(5*time.Minute, 30*time.Second)} }
+
 func common(every, timeout time.Duration) Collector {
 	return Collector{Every: Duration(every), Timeout: Duration(timeout)}
 }
@@ -84,8 +124,17 @@ func common(every, timeout time.Duration) Collector {
 // ByName returns what is common to the collectors that are read.
 func (cs *Collectors) ByName() map[string]*Collector {
 	all := make(map[string]*Collector)
+	if cs.Caching != nil {
+		all["caching"] = &cs.Caching.Collector
+	}
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
+	}
+	if cs.Host != nil {
+		all["host"] = &cs.Host.Collector
+	}
+	if cs.Launchd != nil {
+		all["launchd"] = &cs.Launchd.Collector
 	}
 	if cs.NetBoot != nil {
 		all["netboot"] = &cs.NetBoot.Collector
@@ -98,6 +147,15 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	}
 	if cs.Replica != nil {
 		all["replica"] = &cs.Replica.Collector
+	}
+	if cs.Updates != nil {
+		all["updates"] = &cs.Updates.Collector
+	}
+	if cs.Smart != nil {
+		all["smart"] = &cs.Smart.Collector
+	}
+	if cs.SyncLog != nil {
+		all["synclog"] = &cs.SyncLog.Collector
 	}
 	return all
 }
@@ -141,8 +199,23 @@ func (c *checker) fillCollectors() {
 			c.relative(&n.Roots[i])
 		}
 	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.relative(&l.DaemonsDir)
+		for label, file := range l.Evidence {
+			c.relative(&file)
+			l.Evidence[label] = file
+		}
+	}
+	if u := c.Collectors.Updates; u != nil {
+		c.relative(&u.Preferences)
+	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
+	}
+	if s := c.Collectors.SyncLog; s != nil {
+		for i := range s.Files {
+			c.relative(&s.Files[i])
+		}
 	}
 }
 
@@ -166,12 +239,24 @@ func (c *checker) checkCollectors() {
 			}
 		}
 	}
+	if h := c.Collectors.Host; h != nil {
+		c.checkHost(h)
+	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.checkLaunchd(l)
+	}
 	if n := c.Collectors.NetBoot; n != nil {
 		for i, root := range n.Roots {
 			if root == "" {
 				c.bad(at("collectors", "netboot", "roots", i), "roots[%d] wants a folder, not %q", i, root)
 			}
 		}
+	}
+	if s := c.Collectors.Smart; s != nil {
+		c.checkSmart(s)
+	}
+	if s := c.Collectors.SyncLog; s != nil {
+		c.checkSyncLog(s)
 	}
 	if c.Collectors.Replica != nil {
 		c.checkReplica()
@@ -196,6 +281,36 @@ func (c *checker) checkRAID(r *RAID) {
 	for array, members := range r.Expect {
 		if members < 1 {
 			c.bad(under(path, "expect", array), "expect of array %q wants at least 1 member, not %d", array, members)
+		}
+	}
+}
+
+func (c *checker) checkSmart(s *Smart) {
+	for i, device := range s.Devices {
+		if device.Name == "" || strings.HasPrefix(device.Name, "-") {
+			c.bad(at("collectors", "smart", "devices", i, "name"), "name of devices[%d] wants a disk as smartctl names it, such as /dev/sda, not %q", i, device.Name)
+		}
+		if strings.HasPrefix(device.Type, "-") {
+			c.bad(at("collectors", "smart", "devices", i, "type"), "type of devices[%d] wants what smartctl takes for -d, such as sat, not %q", i, device.Type)
+		}
+	}
+	for i, glob := range s.Exclude {
+		if _, err := path.Match(glob, ""); err != nil || glob == "" {
+			c.bad(at("collectors", "smart", "exclude", i), "exclude[%d] wants a glob of disks such as /dev/sd*, not %q", i, glob)
+		}
+	}
+}
+
+func (c *checker) checkSyncLog(s *SyncLog) {
+	path := at("collectors", "synclog")
+	if c.require(under(path, "files"), "collector synclog has nothing to read: it wants files") && len(s.Files) == 0 {
+		c.bad(under(path, "files"), "files wants the log of at least one rsync job")
+	}
+	once := unique{c: c, what: "file", seen: make(map[string]int)}
+	for i, file := range s.Files {
+		once.add(under(path, "files", i), file)
+		if file == "" {
+			c.bad(under(path, "files", i), "files[%d] wants the log of an rsync job, not %q", i, file)
 		}
 	}
 }

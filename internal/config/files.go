@@ -25,6 +25,7 @@ func (c *checker) checkFiles() {
 			c.exists(under(path, "token_file"), "token_file", s.Keeper.TokenFile)
 		}
 	}
+	c.checkProbeFiles()
 	for name, ch := range c.Notify.Channels {
 		path := at("notify", "channels", name)
 		c.exists(under(path, "password_file"), "password_file", ch.PasswordFile)

@@ -40,11 +40,11 @@ type Mailbox struct {
 
 // NewMailbox listens on a free port of the loopback interface and keeps what
 // comes in dir.
-func NewMailbox(dir string) (*Mailbox, error) {
+func NewMailbox(ctx context.Context, dir string) (*Mailbox, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make mailbox: %w", err)
 	}
-	listen, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for mail: %w", err)
 	}

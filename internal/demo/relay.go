@@ -28,9 +28,9 @@ var errAsked = errors.New("as asked")
 func newRelay(ctx context.Context, dir string, run minikeeper.Runner) (Relay, error) {
 	err := errAsked
 	if run != nil {
-		var relay *postfixRelay
-		if relay, err = startPostfix(ctx, dir, run); err == nil {
-			return relay, nil
+		var postfix *postfixRelay
+		if postfix, err = startPostfix(ctx, dir, run); err == nil {
+			return postfix, nil
 		}
 		if ctx.Err() != nil { // nothing is known of this machine then
 			return nil, err

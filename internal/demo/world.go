@@ -60,7 +60,7 @@ func Create(ctx context.Context, dir string, run minikeeper.Runner) (*World, err
 	if err := makeShare(w.Origin); err != nil {
 		return nil, err
 	}
-	if w.Mailbox, err = NewMailbox(filepath.Join(dir, "mail")); err != nil {
+	if w.Mailbox, err = NewMailbox(ctx, filepath.Join(dir, "mail")); err != nil {
 		return nil, err
 	}
 	for i, name := range []string{"lon-mini-1", "lon-mini-2"} {
