@@ -184,7 +184,7 @@ func TestTrust(t *testing.T) {
 
 // TestMailbox sends mail over SMTP, and finds it in a file.
 func TestMailbox(t *testing.T) {
-	box, err := demo.NewMailbox(filepath.Join(t.TempDir(), "mail"))
+	box, err := demo.NewMailbox(t.Context(), filepath.Join(t.TempDir(), "mail"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestMailbox(t *testing.T) {
 
 // TestMailboxStopsBeforeItRuns is about a demo that ends while it begins.
 func TestMailboxStopsBeforeItRuns(t *testing.T) {
-	box, err := demo.NewMailbox(filepath.Join(t.TempDir(), "mail"))
+	box, err := demo.NewMailbox(t.Context(), filepath.Join(t.TempDir(), "mail"))
 	if err != nil {
 		t.Fatal(err)
 	}
