@@ -59,9 +59,11 @@ func TestCachingCommand(t *testing.T) {
 		t.Error("an endless status is read")
 	}
 	many := `{"result":{"CacheDetails":{"a":1` + strings.Repeat(`,"`+strings.Repeat("b", 10)+`":2`, 1)
+	var manySb62 strings.Builder
 	for i := range cacheNames {
-		many += `,"c` + strings.Repeat("x", i) + `":1`
+		manySb62.WriteString(`,"c` + strings.Repeat("x", i) + `":1`)
 	}
+	many += manySb62.String()
 	status, err := parseCacheStatus([]byte(many + `}}}`))
 	if err != nil {
 		t.Fatal(err)

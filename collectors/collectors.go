@@ -53,6 +53,7 @@ type Settings struct {
 	RAID    RAIDSettings
 	Replica ReplicaSettings
 	Smart   SmartSettings
+	SyncLog SyncLogSettings
 	Updates UpdatesSettings
 }
 
@@ -71,6 +72,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"raid":    newRAID,
 		"replica": newReplica,
 		"smart":   newSmart,
+		"synclog": newSyncLog,
 		"updates": newUpdates,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -205,10 +206,8 @@ func (r smartReport) sleeps() bool {
 			complaints++
 		}
 	}
-	for _, line := range r.Smartctl.Output {
-		if saysAsleep(line) {
-			return true
-		}
+	if slices.ContainsFunc(r.Smartctl.Output, saysAsleep) {
+		return true
 	}
 	return complaints == 0 && r.Device.Name != ""
 }

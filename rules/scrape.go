@@ -196,6 +196,7 @@ func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
 	// When a sample was measured is for this process to say: by its clock, and
 	// at the moment when it asked.
 	job.HonorTimestamps = false
+	job.HonorLabels = t.Honor
 	job.BodySizeLimit = maxScrapeBytes
 	job.SampleLimit = maxScrapeSamples
 	job.HTTPClientConfig = promconfig.DefaultHTTPClientConfig

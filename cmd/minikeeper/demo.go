@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/minikeeper/minikeeper"
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/access"
 	"github.com/minikeeper/minikeeper/internal/command"
@@ -46,13 +47,14 @@ can be healed was, and every other one was reported.`,
 	}
 	cmd.Flags().BoolVar(&o.once, "once", false, "print the table and end")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "make the site in this empty folder and leave it there (default: a temporary folder)")
+	cmd.Flags().BoolVar(&o.simulate, "simulate", false, "simulate the mail relays even where a real postfix can be run")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:9797", "where the hub listens; with --once, a free port")
 	cmd.Flags().StringVar(&o.level, "log-level", "error", "debug, info, warn or error")
 	return cmd
 }
 
 type demoOptions struct {
-	once               bool
+	once, simulate     bool
 	dir, listen, level string
 }
 
@@ -109,7 +111,11 @@ type show struct {
 }
 
 func newShow(ctx context.Context, dir string, o demoOptions, log *slog.Logger) (*show, error) {
-	world, err := demo.Create(ctx, dir, command.NewLocal(os.Getenv("PATH")))
+	var run minikeeper.Runner // without it, relays are simulated
+	if !o.simulate {
+		run = command.NewLocal(os.Getenv("PATH"))
+	}
+	world, err := demo.Create(ctx, dir, run)
 	if err != nil {
 		return nil, cannotTell(err)
 	}

@@ -17,7 +17,10 @@ import (
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
+	"github.com/minikeeper/minikeeper/internal/jamf"
 	"github.com/minikeeper/minikeeper/internal/keeper"
+	"github.com/minikeeper/minikeeper/internal/probes"
+	"github.com/minikeeper/minikeeper/internal/segments"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -62,6 +65,19 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 			Every: time.Duration(common.Every), Timeout: time.Duration(common.Timeout),
 		}}
 	}
+	probed, err := probeSources(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(entries, probed)
+	if covered := coverage(cfg); len(covered) > 0 {
+		entries["segments"] = exporter.Entry{Source: covered}
+	}
+	if cfg.Jamf != nil {
+		if entries["jamf"], err = jamfSource(cfg.Jamf); err != nil {
+			return nil, err
+		}
+	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
 
@@ -101,6 +117,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 		for _, device := range c.Smart.Devices {
 			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
 		}
+	}
+	if c.SyncLog != nil {
+		s.SyncLog = collectors.SyncLogSettings{Files: c.SyncLog.Files}
 	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
@@ -153,6 +172,14 @@ func newKeeper(cfg *config.Config, collect func(context.Context, ...string) ([]m
 // collectorOf tells which collector a metric comes from.
 func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
+	for _, f := range probes.Families() {
+		owner[f.Name] = probesName
+	}
+	for _, f := range jamf.Families() {
+		if f.Name != segments.Covered { // the configuration's segments are read from nobody
+			owner[f.Name] = "jamf"
+		}
+	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})
 		if err != nil {

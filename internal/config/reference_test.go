@@ -103,6 +103,8 @@ func TestReferenceDefaults(t *testing.T) {
 shares: [{name: a, path: /a, from: [{url: /b}]}]
 collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: , updates: , dns: {names: [a]}}
 store:
+probes:
+jamf: {url: "https://jss", user: a, password_file: b}
 `)
 	for _, want := range []string{
 		fmt.Sprintf("for all addresses. [%q]", bare.Listen),
@@ -122,6 +124,10 @@ store:
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
 		fmt.Sprintf("remove what the origin does not have [%v]", bare.Shares[0].Sync.Delete),
 		fmt.Sprintf("a number or a part [%v]", bare.Shares[0].Sync.MaxDelete),
+		fmt.Sprintf("all of them are looked at [%v]", bare.Probes.Every),
+		fmt.Sprintf("of each service [%v]", bare.Probes.Timeout),
+		fmt.Sprintf("how often it is read [%v]", bare.Jamf.Every),
+		fmt.Sprintf("of one reading [%v]", bare.Jamf.Timeout),
 		fmt.Sprintf("scrape or none. [%s]", bare.Keepers),
 		fmt.Sprintf("older samples are dropped [%v]", bare.Store.Embedded.Retention),
 		fmt.Sprintf("dropped beyond it [%v]", bare.Store.Embedded.Size),

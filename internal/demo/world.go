@@ -49,7 +49,8 @@ func (s *Server) Config() string { return filepath.Join(s.Dir, "minikeeper.yml")
 func (w *World) HubConfig() string { return filepath.Join(w.Dir, "hub", "minikeeper.yml") }
 
 // Create makes the site in dir, which must be empty or not exist. Relays are
-// real postfix instances where this machine allows it.
+// real postfix instances where this machine allows it; without run they are
+// simulated.
 func Create(ctx context.Context, dir string, run minikeeper.Runner) (*World, error) {
 	dir, err := prepare(dir)
 	if err != nil {

@@ -167,8 +167,14 @@ func TestSecure(t *testing.T) {
 		mode     fs.FileMode
 		want     bool
 	}{
-		{0, 0, 0o644, true}, {0, 0, 0o600, true}, {501, 0, 0o644, false}, {0, 20, 0o644, false},
-		{0, 0, 0o664, false}, {0, 0, 0o646, false}, {0, 0, 0o644 | fs.ModeSymlink, false}, {0, 0, 0o755 | fs.ModeDir, false},
+		{0, 0, 0o644, true},
+		{0, 0, 0o600, true},
+		{501, 0, 0o644, false},
+		{0, 20, 0o644, false},
+		{0, 0, 0o664, false},
+		{0, 0, 0o646, false},
+		{0, 0, 0o644 | fs.ModeSymlink, false},
+		{0, 0, 0o755 | fs.ModeDir, false},
 	} {
 		if got := launchd.Secure(tt.uid, tt.gid, tt.mode); got != tt.want {
 			t.Errorf("%d:%d %v: %v", tt.uid, tt.gid, tt.mode, got)

@@ -208,7 +208,8 @@ func TestFixLaunchdPlistReloads(t *testing.T) {
 	}{
 		{
 			"drains first", "reload",
-			[]commandtest.Call{exits(unloadSync, 36), loaded, loaded, gone, gone, says(enableSync, ""), busy, gone, says(enableSync, ""), says(loadSync, ""), loaded}, "",
+			[]commandtest.Call{exits(unloadSync, 36), loaded, loaded, gone, gone, says(enableSync, ""), busy, gone, says(enableSync, ""), says(loadSync, ""), loaded},
+			"",
 		},
 		{
 			"is refused", "load",
