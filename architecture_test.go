@@ -20,7 +20,7 @@ const module = "github.com/minikeeper/minikeeper"
 // only it picks implementations.
 var mayImport = map[string][]string{
 	".":                            {},
-	"collectors":                   {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
+	"collectors":                   {".", "delta", "internal/dns", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
 	"delta":                        {"delta/manifest"},
 	"delta/manifest":               {},
 	"exporter":                     {".", "collectors", "internal/access"},
@@ -32,6 +32,8 @@ var mayImport = map[string][]string{
 	"internal/command":             {"."},
 	"internal/command/commandtest": {"."},
 	"internal/config":              {"internal/calendar", "internal/matcher", "internal/segments", "internal/strictyaml"},
+	"internal/dns":                 {},
+	"internal/dns/dnstest":         {},
 	"internal/journal":             {".", "remediate"},
 	"internal/keeper":              {".", "remediate/actions"},
 	"internal/launchd":             {},

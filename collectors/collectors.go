@@ -44,6 +44,7 @@ func (d Deps) path(name string) string {
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
 	Caching CachingSettings
+	DNS     DNSSettings
 	Disk    DiskSettings
 	Host    HostSettings
 	Launchd LaunchdSettings
@@ -63,6 +64,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"caching": newCaching,
 		"disk":    newDisk,
+		"dns":     newDNS,
 		"host":    newHost,
 		"launchd": newLaunchd,
 		"netboot": newNetBoot,

@@ -106,6 +106,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if u := c.Updates; u != nil {
 		s.Updates = collectors.UpdatesSettings{Preferences: u.Preferences, Command: u.Command}
 	}
+	if d := c.DNS; d != nil {
+		s.DNS = collectors.DNSSettings{Names: d.Names, Server: d.Server, Addresses: d.Addresses, Command: d.Command}
+	}
 	if l := c.Launchd; l != nil {
 		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
 	}

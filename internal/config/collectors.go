@@ -12,6 +12,7 @@ import (
 // Collectors are what is read on this machine. One that is nil is not read.
 type Collectors struct {
 	Caching *Caching `yaml:"caching,omitempty"`
+	DNS     *DNS     `yaml:"dns,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
 	Host    *Host    `yaml:"host,omitempty"`
 	Launchd *Launchd `yaml:"launchd,omitempty"`
@@ -127,6 +128,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Caching != nil {
 		all["caching"] = &cs.Caching.Collector
 	}
+	if cs.DNS != nil {
+		all["dns"] = &cs.DNS.Collector
+	}
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
 	}
@@ -241,6 +245,9 @@ func (c *checker) checkCollectors() {
 	}
 	if h := c.Collectors.Host; h != nil {
 		c.checkHost(h)
+	}
+	if d := c.Collectors.DNS; d != nil {
+		c.checkDNS(d)
 	}
 	if l := c.Collectors.Launchd; l != nil {
 		c.checkLaunchd(l)

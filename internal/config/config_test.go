@@ -17,7 +17,7 @@ import (
 
 func known() config.Known {
 	return config.Known{
-		Collectors: []string{"caching", "disk", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart", "synclog", "updates"},
+		Collectors: []string{"caching", "disk", "dns", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart", "synclog", "updates"},
 		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "ignore-update", "reindex-nbi", "reset-ignored-updates", "restart-service", "resync"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",

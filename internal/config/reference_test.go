@@ -101,7 +101,7 @@ func children(nodes []*yaml.Node, step, from int) []*yaml.Node {
 func TestReferenceDefaults(t *testing.T) {
 	bare := parse(t, `
 shares: [{name: a, path: /a, from: [{url: /b}]}]
-collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: , updates: }
+collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: , updates: , dns: {names: [a]}}
 store:
 probes:
 jamf: {url: "https://jss", user: a, password_file: b}
@@ -118,6 +118,7 @@ jamf: {url: "https://jss", user: a, password_file: b}
 		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    labels", bare.Collectors.Launchd.Every, bare.Collectors.Launchd.Timeout),
 		fmt.Sprintf("daemons_dir: %s ", bare.Collectors.Launchd.DaemonsDir),
 		fmt.Sprintf("every: 6h                       # [%v]\n    timeout: 10m                    # [%v]\n    preferences", bare.Collectors.Updates.Every, bare.Collectors.Updates.Timeout),
+		fmt.Sprintf("every: 5m                       # [%v]\n    timeout: 30s                    # [%v]\n    names", bare.Collectors.DNS.Every, bare.Collectors.DNS.Timeout),
 		fmt.Sprintf("timeout: 6h                     # [%v]", bare.Collectors.Replica.Timeout),
 		fmt.Sprintf("._* [%s]", strings.Join(bare.Shares[0].Exclude, ", ")),
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
