@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,7 +20,7 @@ func TestCollectEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var targets []probes.Target
 		for i := range 40 {
-			targets = append(targets, probes.Target{Probe: "p", Name: fmt.Sprint(i), Prober: proberFunc(func(ctx context.Context) probes.Result {
+			targets = append(targets, probes.Target{Probe: "p", Name: strconv.Itoa(i), Prober: proberFunc(func(ctx context.Context) probes.Result {
 				if i == 0 {
 					return probes.Result{Serves: true}
 				}
@@ -45,7 +45,7 @@ func TestSlowTargetsDoNotHoldUpOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var targets []probes.Target
 		for i := range 64 {
-			targets = append(targets, probes.Target{Probe: "p", Name: fmt.Sprint(i), Prober: proberFunc(func(ctx context.Context) probes.Result {
+			targets = append(targets, probes.Target{Probe: "p", Name: strconv.Itoa(i), Prober: proberFunc(func(ctx context.Context) probes.Result {
 				<-ctx.Done()
 				return probes.Result{Problems: []*probes.Problem{{Name: probes.TimedOut, Err: ctx.Err()}}}
 			})})
