@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,8 +49,10 @@ func (t Target) key() string { return t.Probe + "\xff" + t.Name + "\xff" + t.Ser
 
 func (t Target) labels() []minikeeper.Label {
 	return []minikeeper.Label{
-		{Name: "probe", Value: t.Probe}, {Name: "target", Value: t.Name},
-		{Name: "server", Value: t.Server}, {Name: "site", Value: t.Site},
+		{Name: "probe", Value: t.Probe},
+		{Name: "target", Value: t.Name},
+		{Name: "server", Value: t.Server},
+		{Name: "site", Value: t.Site},
 	}
 }
 
@@ -193,11 +196,12 @@ func samples(t Target, r Result, took time.Duration) []minikeeper.Sample {
 // tell logs when something else is wrong with t than before.
 func (s *Source) tell(ctx context.Context, t Target, r Result) {
 	errs := make([]error, 0, len(r.Problems))
-	names := ""
+	var all []string
 	for _, p := range r.Problems {
 		errs = append(errs, p)
-		names += p.Name + " "
+		all = append(all, p.Name)
 	}
+	names := strings.Join(all, " ")
 	s.mu.Lock()
 	before := s.told[t.key()]
 	s.told[t.key()] = names
