@@ -53,3 +53,33 @@ minikeeper_collector_last_success_timestamp_seconds{collector="probes"} %f
 		return err == nil && evidence.Fresh && evidence.Proven
 	})
 }
+
+// A keeper is believed about its own services, and about nobody else's.
+func TestProbesOfKeepers(t *testing.T) {
+	k := newFakeKeeper(t,
+		`minikeeper_probe_success{probe="smb",target="a:445",server="lon-mini-1",site="london"} 1`,
+		`minikeeper_probe_success{probe="smb",target="b:445",server="lon-mini-2",site="london"} 0`,
+		`minikeeper_probe_success{probe="jss",target="https://jss",server="",site=""} 1`,
+		`minikeeper_server_pair_info{site="london",server="lon-mini-1",pair="lon-mini-1+lon-mini-2"} 1`,
+		`minikeeper_server_pair_info{site="london",server="lon-mini-2",pair="lon-mini-1+lon-mini-2"} 1`,
+		`minikeeper_filesystem_free_bytes{server="lon-mini-9"} 1`,
+		`minikeeper_postfix_up 1`,
+	)
+	s, _ := run(t, fast(rules.Inputs{Targets: []rules.ScrapeTarget{k.target()}}))
+	eventually(t, "scrape", func() bool { return holds(t, s, `minikeeper_postfix_up{server="lon-mini-1"}`) })
+	for _, want := range []string{
+		`count(minikeeper_probe_success{target="a:445"}) == 1`,
+		`count(minikeeper_probe_success{probe="jss",server="lon-mini-1"}) == 1`,
+		`count(minikeeper_server_pair_info) == 1`,
+		`count(minikeeper_filesystem_free_bytes{server="lon-mini-1"}) == 1`,
+	} {
+		if !holds(t, s, want) {
+			t.Errorf("%s does not hold", want)
+		}
+	}
+	for _, bad := range []string{`minikeeper_probe_success{target="b:445"}`, `{server!="lon-mini-1",__name__=~"minikeeper_.*"}`, `{__tmp_said_of!=""}`} {
+		if holds(t, s, bad) {
+			t.Errorf("there is a series %s", bad)
+		}
+	}
+}

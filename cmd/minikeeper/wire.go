@@ -71,7 +71,7 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 	}
 	maps.Copy(entries, probed)
 	if covered := coverage(cfg); len(covered) > 0 {
-		entries["segments"] = exporter.Entry{Source: covered}
+		entries["segments"] = exporter.Entry{Source: covered, Schedule: exporter.Schedule{Every: time.Duration(cfg.Probes.Every)}}
 	}
 	if cfg.Jamf != nil {
 		if entries["jamf"], err = jamfSource(cfg.Jamf); err != nil {

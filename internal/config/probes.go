@@ -20,6 +20,7 @@ type Probes struct {
 	TCP                []TCPProbe               `yaml:"tcp,omitempty"`
 	SMTP               []SMTPProbe              `yaml:"smtp,omitempty"`
 	JSS                []JSSProbe               `yaml:"jss,omitempty"`
+	Allow              []string                 `yaml:"allow,omitempty"` // more hosts that /probe may look at; see MayProbe
 }
 
 // A DistributionPointProbe fetches one small file of a share over HTTP.
@@ -93,6 +94,7 @@ func (c *checker) checkProbes() {
 			c.bad(at("labels", strictyaml.Key(name)), "label %q is said by probes of what they probe, so it cannot be one of `labels`", name)
 		}
 	}
+	c.checkAllow()
 	seen := unique{c, "the probe of", make(map[string]int)}
 	for i := range p.DistributionPoints {
 		c.checkDistributionPoint(at("probes", "distribution_points", i), &p.DistributionPoints[i], seen)

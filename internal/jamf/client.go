@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -38,6 +40,12 @@ type statusError struct {
 }
 
 func (e *statusError) Error() string { return e.text }
+
+// answered tells whether err is an answer with one of statuses.
+func answered(err error, statuses ...int) bool {
+	e, ok := errors.AsType[*statusError](err)
+	return ok && slices.Contains(statuses, e.status)
+}
 
 // A session is a client that has logged in.
 type session struct {
@@ -72,8 +80,7 @@ func (c *Client) login(ctx context.Context) (*session, error) {
 	}
 	basic := func(r *http.Request) { r.SetBasicAuth(c.User, password) }
 	body, err := (&session{c: c, auth: basic}).do(ctx, http.MethodPost, "api/v1/auth/token")
-	var status *statusError
-	if errors.As(err, &status) && (status.status == http.StatusNotFound || status.status == http.StatusMethodNotAllowed) {
+	if answered(err, http.StatusNotFound, http.StatusMethodNotAllowed) {
 		return &session{c: c, auth: basic}, nil
 	}
 	if err != nil {
@@ -128,8 +135,7 @@ func (s *session) do(ctx context.Context, method, path string) ([]byte, error) {
 // one: since Jamf Pro 11.16 the classic one fails for records that were edited.
 func (s *session) points(ctx context.Context) ([]DistributionPoint, error) {
 	found, err := s.pages(ctx)
-	var status *statusError
-	if errors.As(err, &status) && (status.status == http.StatusNotFound || status.status == http.StatusUnauthorized || status.status == http.StatusForbidden) {
+	if answered(err, http.StatusNotFound, http.StatusUnauthorized, http.StatusForbidden) {
 		return s.classicPoints(ctx)
 	}
 	if err != nil {
@@ -163,7 +169,7 @@ func (s *session) pages(ctx context.Context) ([]apiPoint, error) {
 
 func (s *session) classicPoints(ctx context.Context) ([]DistributionPoint, error) {
 	return records(ctx, s, "distributionpoints", "distribution_points", parsePoint, func(i item) (DistributionPoint, bool) {
-		return DistributionPoint{ID: fmt.Sprint(i.ID), Name: i.Name, Incomplete: true}, true
+		return DistributionPoint{ID: strconv.Itoa(i.ID), Name: i.Name, Incomplete: true}, true
 	})
 }
 

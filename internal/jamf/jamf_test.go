@@ -20,11 +20,10 @@ import (
 // server is a simulated Jamf Pro server. Its records lie in testdata, written
 // in the shape that the classic API has.
 type server struct {
-	xml      bool // speaks XML, whatever is accepted
-	old      bool // knows no tokens and no present API
-	noAPI    bool // knows tokens but not the present API
-	edited   int  // the record with this id fails, as edited ones do
-	pages    string
+	xml      bool              // speaks XML, whatever is accepted
+	old      bool              // knows no tokens and no present API
+	noAPI    bool              // knows tokens but not the present API
+	edited   int               // the record with this id fails, as edited ones do
 	override map[string]string // by path, a body instead
 
 	tokens atomic.Int64 // that are out
@@ -41,7 +40,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/") && s.old:
 		http.NotFound(w, r)
-	case path == "/api/v1/auth/token" && !basic, path != "/api/v1/auth/token" && !bearer && !(s.old && basic):
+	case path == "/api/v1/auth/token" && !basic, path != "/api/v1/auth/token" && !bearer && (!s.old || !basic):
 		w.WriteHeader(http.StatusUnauthorized)
 	case path == "/api/v1/auth/token":
 		s.tokens.Add(1)

@@ -196,13 +196,12 @@ func samples(t Target, r Result, took time.Duration) []minikeeper.Sample {
 // tell logs when something else is wrong with t than before.
 func (s *Source) tell(ctx context.Context, t Target, r Result) {
 	errs := make([]error, 0, len(r.Problems))
-	names := ""
-	var namesSb197 strings.Builder
+	var all []string
 	for _, p := range r.Problems {
 		errs = append(errs, p)
-		namesSb197.WriteString(p.Name + " ")
+		all = append(all, p.Name)
 	}
-	names += namesSb197.String()
+	names := strings.Join(all, " ")
 	s.mu.Lock()
 	before := s.told[t.key()]
 	s.told[t.key()] = names
