@@ -23,7 +23,7 @@ const (
 // How much goes through the stages at a time.
 const (
 	queued     = 8
-	batchParts = 256
+	batchItems = 256
 	batchBytes = 32 << 20
 	batchDirs  = 16
 	jobParts   = 16
@@ -52,9 +52,15 @@ type part struct {
 	err    error
 }
 
-// A batch is some parts, in order.
+// An item is what becomes one entry, or a part of one.
+type item struct {
+	kept *manifest.Entry // to be kept as it is; or
+	*part
+}
+
+// A batch is some items, in order.
 type batch struct {
-	parts []*part
+	items []item
 	bytes int64
 	dirs  int
 	dir   *dir           // the last one that is held
@@ -91,7 +97,7 @@ func (p *pass) link(was *manifest.Entry, rel string, d *dir, n node) error {
 	if err != nil {
 		p.problem(rel, err)
 		if was != nil && was.Kind == manifest.Link {
-			return p.send(&work{entry: *was, was: was})
+			return p.keep(was)
 		}
 		return nil
 	}
@@ -108,43 +114,46 @@ func (p *pass) plain(was *manifest.Entry, e manifest.Entry) error {
 		}
 		p.count(func(r *RecordReport) { r.Added++ })
 		p.soil()
-	case was.Kind != e.Kind || was.Mode != e.Mode || was.Target != e.Target:
-		if !p.ingest {
-			p.count(func(r *RecordReport) { r.Stale++ })
-			e = *was
-			break
-		}
+	case was.Kind == e.Kind && was.Mode == e.Mode && was.Target == e.Target:
+		return p.keep(was)
+	case !p.ingest:
+		p.count(func(r *RecordReport) { r.Stale++ })
+		return p.keep(was)
+	default:
 		p.count(func(r *RecordReport) { r.Changed++ })
 		p.soil()
 	}
-	return p.send(&work{entry: e, was: was})
+	return p.send(&work{entry: e})
 }
 
 // file decides what is done about a file.
 func (p *pass) file(was *manifest.Entry, rel string, d *dir, n node) error {
-	w := &work{was: was, dir: d, name: n.name, now: n.info, entry: newEntry(rel, n.info)}
+	now := newEntry(rel, n.info)
+	before := was
 	if was != nil && was.Kind != manifest.File {
-		w.was = nil
+		before = nil
 	}
-	w.deed = p.judge(w)
-	if w.deed == keep {
-		if w.was == nil {
+	do := p.judge(before, &now)
+	switch {
+	case do == keep && was != nil:
+		if before == nil {
 			p.count(func(r *RecordReport) { r.Stale++ })
-			if was != nil {
-				return p.send(&work{entry: *was, was: was})
-			}
-			return nil
 		}
+		return p.keep(was)
+	case do == keep:
+		p.count(func(r *RecordReport) { r.Stale++ })
+		return nil
 	}
-	if w.was != nil && (w.deed == keep || w.deed == verify && !p.ingest) {
-		w.entry = *w.was // Ingest alone records what is new of a file
+	w := &work{was: before, deed: do, dir: d, name: n.name, now: n.info, entry: now}
+	if do == verify && !p.ingest {
+		w.entry = *before // Ingest alone records what is new of a file
 	}
 	return p.send(w)
 }
 
-// judge tells what is done about the file of w.
-func (p *pass) judge(w *work) deed {
-	e, was := &w.entry, w.was
+// judge tells what is done about a file that is there now; was is nil if it
+// was not recorded.
+func (p *pass) judge(was, e *manifest.Entry) deed {
 	if was != nil && p.accept != "" && p.accept == e.Path {
 		p.acceptErr = ErrNotCorrupt
 		if was.Flags&manifest.Corrupt != 0 {
@@ -218,7 +227,7 @@ func (p *pass) gone(rel string) error {
 			return err
 		}
 		if p.kept(e.Path) {
-			if err := p.send(&work{entry: *e, was: e}); err != nil {
+			if err := p.keep(e); err != nil {
 				return err
 			}
 			continue
@@ -239,7 +248,7 @@ func (p *pass) removed(e *manifest.Entry) error {
 		return nil
 	}
 	p.count(func(r *RecordReport) { r.Stale++ })
-	return p.send(&work{entry: *e, was: e})
+	return p.keep(e)
 }
 
 // takeOld returns the recorded entry at rel, nil if there is none.
@@ -277,12 +286,15 @@ func (p *pass) count(f func(*RecordReport)) {
 	f(&p.report)
 }
 
+// keep puts a recorded entry, as it is, into the present batch.
+func (p *pass) keep(e *manifest.Entry) error {
+	p.batch.items = append(p.batch.items, item{kept: e})
+	return p.full()
+}
+
 // send puts w into the present batch, in parts if it is large.
 func (p *pass) send(w *work) error {
-	count := w.entry.BlockCount()
-	if w.deed == keep {
-		count = 0
-	}
+	count := w.blockCount()
 	for first := int64(0); first == 0 || first < count; first += partBlocks {
 		last := min(first+partBlocks, count)
 		if w.deed != keep {
@@ -293,12 +305,18 @@ func (p *pass) send(w *work) error {
 			}
 			p.batch.bytes += (last - first) * manifest.BlockSize
 		}
-		p.batch.parts = append(p.batch.parts, &part{work: w, first: first, last: last})
-		if len(p.batch.parts) >= batchParts || p.batch.bytes >= batchBytes || p.batch.dirs > batchDirs {
-			if err := p.flush(); err != nil {
-				return err
-			}
+		p.batch.items = append(p.batch.items, item{part: &part{work: w, first: first, last: last}})
+		if err := p.full(); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// full sends the present batch on if it is full.
+func (p *pass) full() error {
+	if b := p.batch; len(b.items) >= batchItems || b.bytes >= batchBytes || b.dirs > batchDirs {
+		return p.flush()
 	}
 	return nil
 }
@@ -322,12 +340,12 @@ func (p *pass) flush() error {
 		todo, size = nil, 0
 		return nil
 	}
-	for _, part := range b.parts {
-		if part.deed == keep {
+	for _, i := range b.items {
+		if i.kept != nil || i.deed == keep {
 			continue
 		}
-		todo = append(todo, part)
-		size += min(part.entry.Size, (part.last-part.first)*manifest.BlockSize)
+		todo = append(todo, i.part)
+		size += min(i.entry.Size, (i.last-i.first)*manifest.BlockSize)
 		if len(todo) >= jobParts || size >= jobBytes {
 			if err := give(); err != nil {
 				return err

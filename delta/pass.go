@@ -197,7 +197,7 @@ func mapsKeysSorted(m map[int64]int64) func(func(int64) bool) {
 // merge runs the stages, and writes the new record to tmp.
 func (p *pass) merge(ctx context.Context, tmp *os.File) error {
 	group, working := errgroup.WithContext(ctx)
-	w := manifest.NewWriter(tmp)
+	w := manifest.NewWriter(tmp, p.old)
 	s := &scan{rules: p.rules, found: p.unknown, entry: p.entry, hints: make(chan *folder, 64)}
 	walk, stop := context.WithCancel(working)
 	for range 2 {
@@ -255,6 +255,9 @@ func (p *pass) finish(w *manifest.Writer) error {
 		meta.Written = p.old.Meta().Written
 	}
 	p.report.Totals, p.report.Meta = totals, meta
+	if !p.dirty {
+		return nil // the old record stands
+	}
 	return w.Close(meta)
 }
 

@@ -125,7 +125,14 @@ func (p *pass) write(ctx context.Context, w *manifest.Writer) error {
 		if ctx.Err() != nil {
 			continue // those who read have given up
 		}
-		for _, part := range b.parts {
+		for _, i := range b.items {
+			if i.kept != nil {
+				if err := p.writeKept(w, i.kept); err != nil {
+					return err
+				}
+				continue
+			}
+			part := i.part
 			if part.first == 0 {
 				o = outcome{id: manifest.NewIDHash(part.entry.Size)}
 			}
@@ -176,6 +183,9 @@ func (p *pass) settle(w *manifest.Writer, k *work, o *outcome) error {
 		if gone := p.failed(k, o.err); gone {
 			return nil
 		}
+		if k.was != nil {
+			return p.writeKept(w, k.was)
+		}
 	case k.deed == verify:
 		k.entry.ID, k.entry.Blocks = k.was.ID, k.was.Blocks
 		k.entry.Flags, k.entry.Verified = 0, time.Now().Unix()
@@ -196,12 +206,23 @@ func (p *pass) settle(w *manifest.Writer, k *work, o *outcome) error {
 	if k.entry.Kind == manifest.File {
 		p.progress.add(1, 0)
 	}
-	if k.was != nil && k.deed != read && k.entry.BlockCount() > manifest.InlineBlocks {
+	if k.deed == verify && o.err == nil && k.entry.BlockCount() > manifest.InlineBlocks {
 		if err := copyBlocks(w, p.old, k.was); err != nil {
 			return err
 		}
 	}
 	return w.Add(&k.entry)
+}
+
+// writeKept writes a recorded entry as it is.
+func (p *pass) writeKept(w *manifest.Writer, e *manifest.Entry) error {
+	if e.Kind == manifest.File {
+		if e.Flags&manifest.Corrupt != 0 {
+			p.corrupt(e.Path, nil)
+		}
+		p.progress.add(1, 0)
+	}
+	return w.Keep(e)
 }
 
 // copyBlocks copies the block list of a large file.
@@ -234,9 +255,7 @@ func (p *pass) failed(k *work, err error) (gone bool) {
 	default:
 		p.problem(k.entry.Path, err)
 	}
-	k.deed = keep
 	if k.was != nil {
-		k.entry = *k.was
 		return false
 	}
 	k.entry.Flags, k.entry.Blocks = manifest.Unread, nil

@@ -108,7 +108,8 @@ type Entry struct {
 	ID       Hash   // of its size and block list
 	Blocks   Blocks // nil if there are more than InlineBlocks: see Reader.Blocks
 
-	at int64 // where its block list begins in the file, if not here
+	at  int64 // where its block list begins in the file, if not here
+	seq int64 // its number, from 1, among those that Reader.Next has returned
 }
 
 // BlockCount is how many blocks e has.

@@ -47,7 +47,7 @@ func dir(path string) manifest.Entry {
 func encode(t testing.TB, entries []manifest.Entry) []byte {
 	t.Helper()
 	var buf bytes.Buffer
-	w := manifest.NewWriter(&buf)
+	w := manifest.NewWriter(&buf, nil)
 	for _, e := range entries {
 		if e.BlockCount() > manifest.InlineBlocks {
 			w.AddBlocks(blocks(e.BlockCount()))
@@ -225,7 +225,7 @@ func TestWriterRefuses(t *testing.T) {
 		"an endless target": {{Path: "l", Kind: manifest.Link, Target: strings.Repeat("a", 1<<17)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := manifest.NewWriter(io.Discard)
+			w := manifest.NewWriter(io.Discard, nil)
 			var err error
 			for _, e := range entries {
 				err = errors.Join(err, w.Add(&e))
@@ -246,6 +246,82 @@ func TestReaderRefusesAnEntryWithoutItsFolder(t *testing.T) {
 		if _, err := readAll(r); !errors.Is(err, manifest.ErrCorrupt) {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// TestKeep holds a manifest of which some entries are kept from an old one
+// against one that is written anew.
+func TestKeep(t *testing.T) {
+	all := append(many(3000), file("large", 5000*manifest.BlockSize), file("large2", 40*manifest.BlockSize), file("z", 1))
+	old := open(t, encode(t, all))
+	n := len(all)
+	changes := map[string]func(i int, e *manifest.Entry) bool{ // false drops the entry
+		"nothing":            func(int, *manifest.Entry) bool { return true },
+		"the first is gone":  func(i int, _ *manifest.Entry) bool { return i != 0 },
+		"the second is gone": func(i int, _ *manifest.Entry) bool { return i != 1 },
+		"one is another": func(i int, e *manifest.Entry) bool {
+			if i == 1501 {
+				e.Mode = 0o600
+			}
+			return true
+		},
+		"a large one is": func(i int, e *manifest.Entry) bool {
+			if i == n-2 {
+				e.Mode = 0o600
+			}
+			return true
+		},
+		"the last is": func(i int, e *manifest.Entry) bool {
+			if i == n-1 {
+				e.Mode = 0o600
+			}
+			return true
+		},
+		"the last is gone":     func(i int, _ *manifest.Entry) bool { return i != n-1 },
+		"a large one is gone":  func(i int, _ *manifest.Entry) bool { return i != n-3 },
+		"all are gone":         func(int, *manifest.Entry) bool { return false },
+		"only one in three is": func(i int, e *manifest.Entry) bool { return e.Kind == manifest.Dir || i%3 != 0 },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			old.Rewind()
+			var buf bytes.Buffer
+			w := manifest.NewWriter(&buf, old)
+			var want []manifest.Entry
+			for i := range all {
+				e, err := old.Next()
+				if err != nil {
+					t.Fatal(err)
+				}
+				changed := *e
+				if !change(i, &changed) {
+					continue
+				}
+				want = append(want, changed)
+				if changed.Mode == e.Mode {
+					err = w.Keep(e)
+				} else {
+					if e.BlockCount() > manifest.InlineBlocks {
+						w.AddBlocks(blocks(e.BlockCount()))
+					}
+					err = w.Add(&changed)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			totals := w.Root()
+			if err := w.Close(old.Meta()); err != nil {
+				t.Fatal(err)
+			}
+			fresh := encode(t, want)
+			if !bytes.Equal(buf.Bytes(), fresh) {
+				t.Errorf("%d bytes, not the %d that are written anew", buf.Len(), len(fresh))
+			}
+			if diff := cmp.Diff(open(t, fresh).Totals(), totals); diff != "" {
+				t.Errorf("totals (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ type Reader struct {
 
 	next    int     // page to read
 	entries []Entry // of the present page, not returned yet
+	seq     int64   // of the entry that was returned last
 	order   order
 }
 
@@ -113,7 +114,7 @@ func (m *Reader) Next() (*Entry, error) {
 		if m.next == len(m.pages) {
 			return nil, io.EOF
 		}
-		entries, err := m.Page(m.next)
+		entries, err := m.page(m.next)
 		if err != nil {
 			return nil, err
 		}
@@ -122,14 +123,25 @@ func (m *Reader) Next() (*Entry, error) {
 	}
 	e := &m.entries[0]
 	m.entries = m.entries[1:]
+	m.seq++
+	e.seq = m.seq
 	return e, m.order.check(e)
 }
 
-// Rewind has Next begin anew.
-func (m *Reader) Rewind() { m.next, m.entries, m.order = 0, nil, order{} }
+// count is how many entries there are.
+func (m *Reader) count() int64 {
+	n := int64(0)
+	for _, p := range m.pages {
+		n += int64(p.Count)
+	}
+	return n
+}
 
-// Page reads the entries of page i, and holds them against its hash.
-func (m *Reader) Page(i int) ([]Entry, error) {
+// Rewind has Next begin anew.
+func (m *Reader) Rewind() { m.next, m.entries, m.seq, m.order = 0, nil, 0, order{} }
+
+// page reads the entries of page i.
+func (m *Reader) page(i int) ([]Entry, error) {
 	p := m.pages[i]
 	payload, err := m.payload(framePage, p.at, p.length)
 	if err != nil {
@@ -142,11 +154,21 @@ func (m *Reader) Page(i int) ([]Entry, error) {
 	if len(entries) != p.Count || entries[0].Path != p.First {
 		return nil, damaged("page %d is not the one in the index", i)
 	}
+	return entries, nil
+}
+
+// Page reads the entries of page i, and holds them against its hash in the Merkle
+// tree.
+func (m *Reader) Page(i int) ([]Entry, error) {
+	entries, err := m.page(i)
+	if err != nil {
+		return nil, err
+	}
 	common := make([]byte, 0, 80*len(entries))
 	for k := range entries {
 		common = appendCommon(common, &entries[k])
 	}
-	if hashPage(common) != p.Hash {
+	if hashPage(common) != m.pages[i].Hash {
 		return nil, damaged("page %d does not have its hash", i)
 	}
 	return entries, nil

@@ -35,6 +35,7 @@ const blocksPerFrame = 4096
 // A Writer writes a manifest.
 type Writer struct {
 	w      *bufio.Writer
+	from   *Reader // whose entries are kept
 	at     int64
 	page   pageWriter
 	pages  []Page
@@ -44,11 +45,16 @@ type Writer struct {
 	blocks   Blocks // of the next entry, not written yet
 	blocksAt int64  // where its first frame is
 	counted  int64  // how many there are
+
+	// While all that was added is what old begins with, nothing is written.
+	old   *Reader // nil if there is none, or if it differs
+	same  int64   // how many entries those are
+	fault error   // of reading old
 }
 
-// NewWriter begins a manifest on w.
-func NewWriter(w io.Writer) *Writer {
-	m := &Writer{w: bufio.NewWriterSize(w, 256<<10)}
+// NewWriter begins a manifest on w. Entries of old, which may be nil, can be kept.
+func NewWriter(w io.Writer, old *Reader) *Writer {
+	m := &Writer{w: bufio.NewWriterSize(w, 256<<10), from: old, old: old}
 	m.write([]byte(magic))
 	m.write([]byte{version, sha256h, 18, 0}) // blocks of 2^18 bytes
 	return m
@@ -72,6 +78,7 @@ func (m *Writer) frame(kind byte, payload []byte) {
 // AddBlocks adds to the block list of the file that is added next, if that has more than
 // InlineBlocks.
 func (m *Writer) AddBlocks(b Blocks) {
+	m.differ()
 	if m.counted == 0 {
 		m.blocksAt = m.at
 	}
@@ -88,9 +95,79 @@ func (m *Writer) DropBlocks() { m.blocks, m.counted = m.blocks[:0], 0 }
 
 // Add adds an entry, which must come after the one before.
 func (m *Writer) Add(e *Entry) error {
-	if err := m.check(e); err != nil {
+	m.differ()
+	if err := errors.Join(m.fault, m.check(e)); err != nil {
 		return err
 	}
+	m.totals.add(e)
+	m.put(e)
+	return nil
+}
+
+// Keep adds an entry of the old manifest as it is, with its block list. It must
+// come after the one before.
+func (m *Writer) Keep(e *Entry) error {
+	if m.old != nil && e.seq == m.same+1 {
+		m.same++
+		m.last = e.Path
+		m.totals.add(e)
+		return nil
+	}
+	m.differ()
+	kept := *e // where its blocks are is another thing now
+	m.copyBlocks(e)
+	return m.Add(&kept)
+}
+
+// copyBlocks copies the block list of a large file.
+func (m *Writer) copyBlocks(e *Entry) {
+	count := e.BlockCount()
+	if count <= InlineBlocks {
+		return
+	}
+	for first := int64(0); first < count; first += blocksPerFrame {
+		blocks, err := m.from.Blocks(e, first, min(first+blocksPerFrame, count))
+		if err != nil {
+			m.fault = errors.Join(m.fault, err)
+			return
+		}
+		m.AddBlocks(blocks)
+	}
+}
+
+// differ writes what is the same as in the old manifest, since what comes is not: whole
+// pages as they are, with all that lies before them.
+func (m *Writer) differ() {
+	if m.old == nil {
+		return
+	}
+	old, left := m.old, m.same
+	m.old = nil
+	whole, end := 0, m.at
+	for ; whole < len(old.pages) && int64(old.pages[whole].Count) <= left; whole++ {
+		left -= int64(old.pages[whole].Count)
+		end = old.pages[whole].at + old.pages[whole].length
+	}
+	m.pages = append(m.pages, old.pages[:whole]...)
+	n, err := io.Copy(m.w, io.NewSectionReader(old.r, m.at, end-m.at))
+	m.at += n
+	m.fault = err
+	if left == 0 || err != nil {
+		return
+	}
+	entries, err := old.page(whole)
+	if err != nil {
+		m.fault = err
+		return
+	}
+	for i := range entries[:left] {
+		m.copyBlocks(&entries[i])
+		m.put(&entries[i])
+	}
+}
+
+// put codes an entry.
+func (m *Writer) put(e *Entry) {
 	if m.counted > 0 {
 		if len(m.blocks) > 0 {
 			m.frame(frameBlocks, m.blocks)
@@ -99,11 +176,9 @@ func (m *Writer) Add(e *Entry) error {
 		m.blocks, m.counted = m.blocks[:0], 0
 	}
 	m.last = e.Path
-	m.totals.add(e)
 	if m.page.add(e) {
 		m.endPage()
 	}
-	return nil
 }
 
 func (m *Writer) check(e *Entry) error {
@@ -138,6 +213,11 @@ func (m *Writer) endPage() {
 
 // Root ends the entries and returns their root and totals.
 func (m *Writer) Root() Totals {
+	if m.old != nil && m.same == m.old.count() {
+		m.totals.Root = m.old.totals.Root
+		return m.totals
+	}
+	m.differ()
 	m.endPage()
 	m.totals.Root = rootOf(m.pages)
 	return m.totals
@@ -145,6 +225,10 @@ func (m *Writer) Root() Totals {
 
 // Close ends the manifest. It does not close what it is written to.
 func (m *Writer) Close(meta Meta) error {
+	m.differ()
+	if m.fault != nil {
+		return fmt.Errorf("write manifest: %w", m.fault)
+	}
 	totals := m.Root()
 	at := m.at
 	m.frame(frameFoot, appendFoot(nil, meta, totals, m.pages))
