@@ -45,12 +45,15 @@ func (d Deps) path(name string) string {
 type Settings struct {
 	Caching CachingSettings
 	Disk    DiskSettings
+	Host    HostSettings
+	Launchd LaunchdSettings
 	NetBoot NetBootSettings
 	Postfix PostfixSettings
 	RAID    RAIDSettings
 	Replica ReplicaSettings
 	Smart   SmartSettings
 	SyncLog SyncLogSettings
+	Updates UpdatesSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -60,11 +63,14 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"caching": newCaching,
 		"disk":    newDisk,
+		"host":    newHost,
+		"launchd": newLaunchd,
 		"netboot": newNetBoot,
 		"postfix": newPostfix,
 		"raid":    newRAID,
 		"replica": newReplica,
 		"smart":   newSmart,
 		"synclog": newSyncLog,
+		"updates": newUpdates,
 	}
 }

@@ -76,7 +76,7 @@ func TestDiskBesideAFilesystemThatHangs(t *testing.T) {
 	if err := unix.Mount("hung", dir, "fuse", 0, options); err != nil {
 		testkit.Missing(t, "FUSE cannot be mounted: "+err.Error())
 	}
-	defer unix.Unmount(dir, unix.MNT_DETACH)
+	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
 
 	c, err := newDisk(Deps{Run: noTools{}, GOOS: "linux"})
 	if err != nil {

@@ -14,7 +14,7 @@ func TestRAID(t *testing.T) {
 // in which an underscore stands for a blank.
 func applyRAID(s *Settings, settings map[string]string) {
 	s.RAID.Backend = settings["backend"]
-	for _, pair := range strings.Fields(settings["expect"]) {
+	for pair := range strings.FieldsSeq(settings["expect"]) {
 		name, n, _ := strings.Cut(pair, "=")
 		if s.RAID.Expect == nil {
 			s.RAID.Expect = make(map[string]int)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -111,19 +112,38 @@ func collected(t *testing.T, c Collector, root string) string {
 
 // scenarios runs each machine of testdata/NAME and compares what is read.
 func scenarios(t *testing.T, name string, apply func(*Settings, map[string]string)) {
+	for _, path := range scenarioFiles(t, name) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			readScenario(t, name, path, apply)
+		})
+	}
+}
+
+// timedScenarios is scenarios at midnight UTC of 1 January 2000 (946684800).
+func timedScenarios(t *testing.T, name string, apply func(*Settings, map[string]string)) {
+	for _, path := range scenarioFiles(t, name) {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { readScenario(t, name, path, apply) })
+		})
+	}
+}
+
+func scenarioFiles(t *testing.T, name string) []string {
+	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", name, "*.txtar"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no scenarios of %s: %v", name, err)
 	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
-			deps, settings := scenario(t, path)
-			apply(&deps.Settings, settings)
-			c, err := Builtin()[name](deps)
-			if err != nil {
-				t.Fatal(err)
-			}
-			testkit.Golden(t, strings.TrimSuffix(path, ".txtar")+".golden", collected(t, c, deps.Root))
-		})
+	return paths
+}
+
+func readScenario(t *testing.T, name, path string, apply func(*Settings, map[string]string)) {
+	t.Helper()
+	deps, settings := scenario(t, path)
+	apply(&deps.Settings, settings)
+	c, err := Builtin()[name](deps)
+	if err != nil {
+		t.Fatal(err)
 	}
+	testkit.Golden(t, strings.TrimSuffix(path, ".txtar")+".golden", collected(t, c, deps.Root))
 }

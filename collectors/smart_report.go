@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -201,10 +202,8 @@ func (r smartReport) sleeps() bool {
 			complaints++
 		}
 	}
-	for _, line := range r.Smartctl.Output {
-		if saysAsleep(line) {
-			return true
-		}
+	if slices.ContainsFunc(r.Smartctl.Output, saysAsleep) {
+		return true
 	}
 	return complaints == 0 && r.Device.Name != ""
 }

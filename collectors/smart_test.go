@@ -22,7 +22,7 @@ func TestSmart(t *testing.T) {
 // applySmart reads the settings "devices", a list of NAME=TYPE, "exclude" and
 // "wake".
 func applySmart(s *Settings, settings map[string]string) {
-	for _, pair := range strings.Fields(settings["devices"]) {
+	for pair := range strings.FieldsSeq(settings["devices"]) {
 		name, kind, _ := strings.Cut(pair, "=")
 		s.Smart.Devices = append(s.Smart.Devices, SmartDevice{Name: name, Type: kind})
 	}

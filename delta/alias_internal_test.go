@@ -125,7 +125,7 @@ func TestVerifyFindsWhatWasNotWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.close() //nolint:errcheck // it is only read
+	defer f.close()
 	a := &applier{}
 	sum, err := a.transfer(t.Context(), f, nullFile(t), info{size: 13, blocks: 8}, make([]byte, 5))
 	if err != nil {

@@ -47,16 +47,10 @@ type applier struct {
 }
 
 func newApplier(c *comparison, own *own, o SyncOptions) *applier {
-	found := c.result()
-	r := SyncReport{Compared: found, BytesRead: found.BytesRead, ProblemCount: found.ProblemCount}
-	r.Problems = slices.Clone(found.Problems)
-	if !o.Delete {
-		r.Kept = found.Counts[Extra]
-	}
 	return &applier{
 		own: own, trash: newTrash(own, time.Now()), opts: o, unsafe: c.originUnlisted,
 		trees: c.trees, max: c.max, workers: c.workers, buffers: &c.buffers,
-		report: r, touched: make(map[string]struct{}),
+		report: newSyncReport(c.result(), o), touched: make(map[string]struct{}),
 	}
 }
 

@@ -29,6 +29,7 @@ type comparison struct {
 	trees
 	rules   rules
 	max     int
+	quick   bool
 	workers int
 	buffers sync.Pool
 	pairs   chan pair
@@ -58,6 +59,7 @@ func newComparison(t trees, o Options) (*comparison, error) {
 		trees:    t,
 		rules:    rules,
 		max:      max(0, cmp.Or(o.MaxEntries, DefaultMaxEntries)),
+		quick:    o.Quick,
 		workers:  o.workers(),
 		progress: newProgress(o.Progress, PhaseCompare),
 	}
@@ -185,12 +187,12 @@ func (p pair) read(ctx context.Context, buf []byte) (difference, int64, error) {
 	if err != nil {
 		return difference{}, 0, sideError("origin", err)
 	}
-	defer o.close() //nolint:errcheck // it was only read
+	defer o.close()
 	r, err := p.replica.open(p.name)
 	if err != nil {
 		return difference{}, 0, sideError("replica", err)
 	}
-	defer r.close() //nolint:errcheck // it was only read
+	defer r.close()
 
 	d := difference{path: p.path}
 	if d.origin, err = o.stat(); err != nil {

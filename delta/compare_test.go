@@ -166,7 +166,7 @@ func TestCompareCounts(t *testing.T) {
 
 func TestCompareBoundsEntriesNotCounts(t *testing.T) {
 	o := tree{}
-	for _, name := range strings.Fields("a b c d e f g h i j") {
+	for name := range strings.FieldsSeq("a b c d e f g h i j") {
 		o[name] = name
 	}
 	origin, replica := pair(t, o, tree{})
@@ -358,7 +358,7 @@ func TestSpecialFilesAreProblems(t *testing.T) {
 	must(t, os.Mkdir(replica+"/run", 0o755))
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", replica+"/run/sock")
 	must(t, err)
-	defer listener.Close() //nolint:errcheck // of the test
+	defer listener.Close()
 	write(t, replica+"/run/x", "x")
 	must(t, os.Remove(replica+"/Packages/a.pkg"))
 

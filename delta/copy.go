@@ -90,7 +90,7 @@ func (a *applier) copyFile(ctx context.Context, p place, d difference) error {
 	if err != nil {
 		return sideError("origin", err)
 	}
-	defer src.close() //nolint:errcheck // it was only read
+	defer src.close()
 	was, err := src.stat()
 	if err != nil {
 		return sideError("origin", err)

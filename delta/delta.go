@@ -108,6 +108,10 @@ type Options struct {
 	// DefaultMaxEntries, a negative number none.
 	MaxEntries int
 
+	// Quick takes two files of the same size and modification time for equal,
+	// without reading them: much faster, and blind to rot.
+	Quick bool
+
 	// Workers is how many files are worked on at once: 0 means 2 to 4.
 	Workers int
 
@@ -119,11 +123,14 @@ type Options struct {
 // A Phase is a part of the work.
 type Phase string
 
-// The phases, in their order. Compare has the first only.
+// The phases: of Compare the first, of Sync the first three in their order, of
+// Ingest and Scrub their own.
 const (
 	PhaseCompare Phase = "compare"
 	PhaseCopy    Phase = "copy"
 	PhaseDelete  Phase = "delete"
+	PhaseIngest  Phase = "record"
+	PhaseScrub   Phase = "scrub"
 )
 
 // Progress is how far a phase is.
@@ -139,10 +146,12 @@ type Progress struct {
 var (
 	ErrSameTree    = errors.New("origin and replica are the same folder, or one lies in the other")
 	ErrOriginEmpty = errors.New("the origin holds no files")
+	ErrPattern     = errors.New("exclude pattern")
 )
 
-// Compare compares the tree at replica with the one at origin, byte by byte,
-// and writes nothing. The two paths themselves may be symbolic links.
+// Compare compares the tree at replica with the one at origin, byte by byte
+// unless Options.Quick says otherwise, and writes nothing. The two paths
+// themselves may be symbolic links.
 //
 // A path that cannot be read, or that changes again while it is read a second
 // time, is a Problem of the report; everything else is compared all the same.

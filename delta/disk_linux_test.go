@@ -96,7 +96,7 @@ func TestSyncImmutable(t *testing.T) {
 		if err := exec.CommandContext(t.Context(), "chattr", "+i", replica+path).Run(); err != nil {
 			testkit.Missing(t, "the filesystem of temporary files has no immutable files")
 		}
-		t.Cleanup(func() { must(t, exec.Command("chattr", "-i", replica+path).Run()) }) //nolint:noctx // the test's is over
+		t.Cleanup(func() { must(t, exec.Command("chattr", "-i", replica+path).Run()) })
 	}
 	r, err := delta.Sync(t.Context(), origin, replica, all())
 	must(t, err)

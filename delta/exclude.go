@@ -42,7 +42,7 @@ func newRules(patterns []string) (rules, error) {
 		case slices.Contains(DefaultExclude(), p):
 			r.defaults = append(r.defaults, p)
 		case trimmed == "":
-			return rules{}, fmt.Errorf("exclude pattern %q names nothing", p)
+			return rules{}, fmt.Errorf("%w %q: it names nothing", ErrPattern, p)
 		case strings.Contains(strings.TrimSuffix(p, "/"), "/"):
 			r.paths = append(r.paths, trimmed)
 		default:
@@ -51,7 +51,7 @@ func newRules(patterns []string) (rules, error) {
 	}
 	for _, p := range slices.Concat(r.names, r.paths) {
 		if _, err := path.Match(p, ""); err != nil {
-			return rules{}, fmt.Errorf("exclude pattern %q: %w", p, err)
+			return rules{}, fmt.Errorf("%w %q: %w", ErrPattern, p, err)
 		}
 	}
 	return r, nil

@@ -24,7 +24,7 @@ func (a *applier) setMetadata(p place, d difference) (done bool, err error) {
 	if err != nil {
 		return false, sideError("replica", err)
 	}
-	defer f.close() //nolint:errcheck // no bytes were written
+	defer f.close()
 	have, err := f.stat()
 	if err != nil {
 		return false, sideError("replica", err)

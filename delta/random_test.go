@@ -90,7 +90,7 @@ func TestSyncAnyTrees(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		dir := filepath.Join(base, strconv.Itoa(run))
-		defer os.RemoveAll(dir) //nolint:errcheck // the test's own folder is removed in the end
+		defer os.RemoveAll(dir)
 		o, r := randomTree(rt, "origin"), randomTree(rt, "replica")
 		o["always"] = "there"
 		origin, replica, outside := dir+"/origin", dir+"/replica", dir+"/outside"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -18,6 +19,10 @@ type SyncOptions struct {
 	// MaxDelete is how much may be deleted at once, of all files and folders of
 	// the replica. A sync that would delete more does nothing at all.
 	MaxDelete Limit
+
+	// DryRun compares, and refuses what a sync would refuse, but for one that is
+	// under way. It writes nothing.
+	DryRun bool
 
 	// KeepTrash is how long deleted files are kept; 0 means for ever.
 	KeepTrash time.Duration
@@ -93,6 +98,9 @@ func syncTrees(ctx context.Context, origin, replica string, o SyncOptions) (Sync
 	if err != nil {
 		return SyncReport{}, err
 	}
+	if o.DryRun {
+		return dryRun(ctx, c, o)
+	}
 	own, err := openOwn(trees.replica)
 	if err != nil {
 		return SyncReport{}, err
@@ -115,6 +123,25 @@ func syncTrees(ctx context.Context, origin, replica string, o SyncOptions) (Sync
 		}
 	}
 	return a.result(), err
+}
+
+// dryRun compares, and tells whether a sync would be refused then.
+func dryRun(ctx context.Context, c *comparison, o SyncOptions) (SyncReport, error) {
+	if err := c.run(ctx); err != nil {
+		return SyncReport{Compared: c.result()}, err
+	}
+	r := newSyncReport(c.result(), o)
+	return r, refuse(r, o)
+}
+
+// newSyncReport is the report of a sync that has compared and done nothing yet.
+func newSyncReport(found Report, o SyncOptions) SyncReport {
+	r := SyncReport{Compared: found, BytesRead: found.BytesRead, ProblemCount: found.ProblemCount}
+	r.Problems = slices.Clone(found.Problems)
+	if !o.Delete {
+		r.Kept = found.Counts[Extra]
+	}
+	return r
 }
 
 // refuse returns why nothing may be done after what was found.

@@ -381,7 +381,7 @@ func TestSyncCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("the window closes")
 	o := all()
-	o.Progress = func(p delta.Progress) { cancel(stop) }
+	o.Progress = func(delta.Progress) { cancel(stop) }
 	if _, err := delta.Sync(ctx, origin, replica, o); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}

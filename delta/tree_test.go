@@ -69,7 +69,7 @@ func pair(t testing.TB, o, r tree) (origin, replica string) {
 func snapshot(t testing.TB, root string) map[string]string {
 	t.Helper()
 	seen := make(map[string]string)
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

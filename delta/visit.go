@@ -24,6 +24,11 @@ func (c *comparison) both(ctx context.Context, o, r *dir, rel string, depth int,
 	case on.size != rn.size:
 		c.differs(difference{rel, Content, on.info, rn.info})
 		c.progress.add(1, 0)
+	case c.quick && sameTime(on.mtime, rn.mtime):
+		if !sameMetadata(on.info, rn.info) {
+			c.differs(difference{rel, Metadata, on.info, rn.info})
+		}
+		c.progress.add(1, 0)
 	default:
 		c.pairs <- pair{origin: o.retain(), replica: r.retain(), name: on.name, path: rel}
 	}

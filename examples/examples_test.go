@@ -35,8 +35,8 @@ func read(t *testing.T, name string) []byte {
 
 func TestConfigs(t *testing.T) {
 	known := config.Known{
-		Collectors: []string{"disk", "netboot", "postfix", "raid", "replica"},
-		Actions:    []string{"command", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
+		Collectors: []string{"disk", "host", "launchd", "netboot", "postfix", "raid", "replica"},
+		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
 	}
 	tests := []struct {
 		file, host string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,11 +35,9 @@ func readOnly(next http.Handler) http.Handler {
 
 func methods(next http.Handler, allowed ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, m := range allowed {
-			if r.Method == m {
-				next.ServeHTTP(w, r)
-				return
-			}
+		if slices.Contains(allowed, r.Method) {
+			next.ServeHTTP(w, r)
+			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		access.Error(w, r, http.StatusMethodNotAllowed, "use "+strings.Join(allowed, " or "))

@@ -49,7 +49,7 @@ func gauge(name string, read func(ctx context.Context) (float64, error)) *source
 	}
 }
 
-// counting returns a source that takes d and reads 1, 2, 3, …
+// counting returns a source that takes d and reads 1, 2, 3, ….
 func counting(name string, d time.Duration) *source {
 	var n atomic.Int64
 	return gauge(name, func(ctx context.Context) (float64, error) {

@@ -154,7 +154,7 @@ func TestScrapeTimeoutHeader(t *testing.T) {
 }
 
 func TestHealthAndReadiness(t *testing.T) {
-	var notReady error = errors.New("the store is replaying its log")
+	notReady := errors.New("the store is replaying its log")
 	checks := []exporter.Check{
 		{Name: "store", Ready: func(context.Context) error { return notReady }},
 		{Name: "rules", Ready: func(context.Context) error { return nil }},

@@ -77,13 +77,9 @@ func deny(tx Tx, r Record, reason string, now time.Time) error {
 }
 
 // expire cancels what nobody approved in time, and tells people.
-func (e *Engine) expire(ctx context.Context, now time.Time) error {
+func (e *Engine) expire(ctx context.Context, open []Record, now time.Time) error {
 	late := func(r Record) bool {
 		return r.State == minikeeper.RunAwaitingApproval && now.Sub(r.Asked) > e.o.Approval
-	}
-	open, err := e.open(ctx)
-	if err != nil {
-		return err
 	}
 	var errs []error
 	for _, r := range open {
@@ -112,50 +108,42 @@ func (e *Engine) lapse(tx Tx, r Record, now time.Time) error {
 	})
 }
 
-// open returns the runs that have not ended or still hold a slot.
-func (e *Engine) open(ctx context.Context) (open []Record, err error) {
-	err = e.d.Journal.Read(ctx, func(r Reader) error {
-		open, err = r.Open()
-		return err
-	})
-	return open, err
-}
-
-// approved returns the approved runs that wait for their guards.
-func (e *Engine) approved(ctx context.Context) ([]candidate, error) {
+// approved returns those of open that a person approved and that wait for
+// their guards.
+func (e *Engine) approved(ctx context.Context, open []Record) ([]candidate, error) {
 	var all []candidate
-	err := e.d.Journal.Read(ctx, func(r Reader) error {
-		open, err := r.Open()
-		if err != nil {
-			return err
-		}
-		for _, rec := range open {
-			if rec.State != minikeeper.RunPending || rec.Approver == "" || rec.HoldsSlot {
-				continue
-			}
-			c := candidate{record: &rec, alert: rec.Alert, ladder: rec.Ladder, with: rec.With, proof: rec.Proof}
-			if rec.Incident != 0 {
-				if c.incident, err = r.Incident(rec.Incident); err != nil {
-					return err
-				}
-			}
-			all = append(all, c)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read approved runs: %w", err)
-	}
-	kept := all[:0]
-	for _, c := range all {
-		if c.remedy = e.remedy(c.record.Remedy); c.remedy == nil || c.remedy.Action != c.record.Action {
-			err = errors.Join(err, e.dropApproved(ctx, c.record.ID))
+	var errs []error
+	for _, r := range open {
+		if r.State != minikeeper.RunPending || r.Approver == "" || r.HoldsSlot {
 			continue
 		}
+		c := candidate{record: &r, alert: r.Alert, ladder: r.Ladder, with: r.With, proof: r.Proof}
+		if c.remedy = e.remedy(r.Remedy); c.remedy == nil || c.remedy.Action != r.Action {
+			errs = append(errs, e.dropApproved(ctx, r.ID))
+			continue
+		}
+		incident, err := e.incident(ctx, r.Incident)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		c.incident = incident
 		c.server, c.refusal, _ = e.target(c.remedy, c.alert)
-		kept = append(kept, c)
+		all = append(all, c)
 	}
-	return kept, err
+	return all, errors.Join(errs...)
+}
+
+// incident returns the incident with an id; none for 0.
+func (e *Engine) incident(ctx context.Context, id int64) (i Incident, err error) {
+	if id == 0 {
+		return Incident{}, nil
+	}
+	err = e.d.Journal.Read(ctx, func(r Reader) error {
+		i, err = r.Incident(id)
+		return err
+	})
+	return i, err
 }
 
 // dropApproved cancels a run whose remedy is no longer what was approved.

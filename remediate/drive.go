@@ -102,9 +102,13 @@ func (e *Engine) begin(tx Tx, run string, i int, step minikeeper.Step, now time.
 	if err != nil {
 		return false, err
 	}
+	from := minikeeper.RunRunning
+	if i == 0 {
+		from = minikeeper.RunPending
+	}
 	switch {
-	case r.State.Ended() || r.Owner != e.owner:
-		return true, nil
+	case r.State != from || !r.HoldsSlot || r.Owner != e.owner:
+		return true, nil // it ended, or somebody else moves it
 	case i == 0 && now.Sub(r.Admitted) > stale:
 		r.State, r.Reason, r.Ended, r.HoldsSlot = minikeeper.RunCancelled, "could not be begun for "+stale.String(), now, false
 		return true, tx.SaveRun(r)

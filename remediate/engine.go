@@ -139,21 +139,30 @@ func (e *Engine) Run(ctx context.Context) error {
 // tick is one look at the world. Each part is done even if another failed.
 func (e *Engine) tick(ctx context.Context) error {
 	now := time.Now()
-	err := errors.Join(e.expire(ctx, now), e.move(ctx, now))
+	open, err := e.open(ctx)
+	if err != nil {
+		return fmt.Errorf("read runs: %w", err)
+	}
+	e.move(ctx, open, now)
+	expired := e.expire(ctx, open, now)
 	candidates, observed := e.observe(ctx, now)
-	approved, read := e.approved(ctx)
+	approved, read := e.approved(ctx, open)
 	e.attemptAll(ctx, append(approved, candidates...))
 	e.forget(now)
-	return errors.Join(err, observed, read)
+	return errors.Join(expired, observed, read)
 }
 
-// move sees to it that each run of this engine has a goroutine that moves it.
-func (e *Engine) move(ctx context.Context, now time.Time) error {
-	var open []Record
-	err := e.d.Journal.Read(ctx, func(r Reader) (err error) {
+// open returns the runs that have not ended or still hold a slot.
+func (e *Engine) open(ctx context.Context) (open []Record, err error) {
+	err = e.d.Journal.Read(ctx, func(r Reader) error {
 		open, err = r.Open()
 		return err
 	})
+	return open, err
+}
+
+// move sees to it that each run of this engine has a goroutine that moves it.
+func (e *Engine) move(ctx context.Context, open []Record, now time.Time) {
 	for _, r := range open {
 		switch {
 		case !r.HoldsSlot || r.Owner != e.owner && !r.State.Ended():
@@ -165,7 +174,6 @@ func (e *Engine) move(ctx context.Context, now time.Time) error {
 			e.spawn("run "+r.ID, func() { e.freeSlot(ctx, r) })
 		}
 	}
-	return err
 }
 
 // spawn runs f in a goroutine of its own, unless one called name runs.

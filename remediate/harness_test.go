@@ -215,6 +215,10 @@ func (w *world) Snapshot(context.Context) ([]minikeeper.Alert, map[string]bool, 
 	return slices.Collect(maps.Values(w.alerts)), maps.Clone(w.unsure), nil
 }
 
+// Collectors implements remediate.Prover: whatever proves a repair here is
+// read by all of them.
+func (*world) Collectors(string) []string { return nil }
+
 func (w *world) Prove(_ context.Context, c minikeeper.Claim) (minikeeper.Evidence, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/minikeeper/minikeeper"
@@ -65,7 +66,7 @@ func (e *Engine) compare(w world, open []Incident) []change {
 	known := make(map[string]bool, len(open))
 	for _, i := range open {
 		known[i.Key] = true
-		if c, any := e.follow(w, i); any {
+		if c, found := e.follow(w, i); found {
 			changes = append(changes, c)
 		}
 	}
@@ -217,10 +218,11 @@ func quiet(a minikeeper.Alert) bool {
 	return a.Labels["severity"] == "none" || a.Name == "Watchdog"
 }
 
-// summaryOf names a on one line.
+// summaryOf names a on one line, without a full stop: more of the sentence
+// follows.
 func summaryOf(a minikeeper.Alert) string {
 	if s := a.Annotations["summary"]; s != "" {
-		return s
+		return strings.TrimRight(s, ". \n")
 	}
 	if server := a.Labels["server"]; server != "" {
 		return a.Name + " on " + server

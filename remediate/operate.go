@@ -51,8 +51,12 @@ func (e *Engine) Preview(ctx context.Context, remedy string, labels map[string]s
 		Remedy: remedy, Server: c.server.Name, Proof: c.proof, Refusal: c.refusal,
 		Order: minikeeper.Order{Action: c.remedy.Action, With: c.with},
 	}
-	if c.refusal != nil {
-		return p, nil
+	err = e.d.Journal.Read(ctx, func(r Reader) (err error) {
+		p.Mode, err = effective(r, c.remedy)
+		return err
+	})
+	if err != nil || c.refusal != nil {
+		return p, err
 	}
 	var refusal *Refusal
 	if p.Plan, refusal = e.plan(ctx, c); len(p.Plan.Steps) > 0 {
@@ -64,9 +68,6 @@ func (e *Engine) Preview(ctx context.Context, remedy string, labels map[string]s
 		now := time.Now()
 		v, err := e.view(r, c, View{Serving: serving, Why: why}, now)
 		if err != nil {
-			return err
-		}
-		if p.Mode, err = effective(r, c.remedy); err != nil {
 			return err
 		}
 		if p.Refusal = Early(d, v, now); p.Refusal == nil && refusal == nil {
@@ -153,7 +154,7 @@ func (e *Engine) Close(ctx context.Context, run, who string) error {
 }
 
 // Pause keeps new runs within scope from starting, until Resume. Runs that
-// have begun go on.
+// have begun go on. The error is ErrScope if there is no such scope.
 func (e *Engine) Pause(ctx context.Context, scope PauseScope, name, reason, who string) error {
 	if err := checkScope(scope, name); err != nil {
 		return err
@@ -182,15 +183,15 @@ func checkScope(scope PauseScope, name string) error {
 	switch scope {
 	case PauseAll:
 		if name != "" {
-			return fmt.Errorf("all has no name, such as %q", name)
+			return fmt.Errorf("all has no name, such as %q: %w", name, ErrScope)
 		}
 		return nil
 	case PauseRemedy, PauseServer, PauseSite:
 		if name == "" {
-			return fmt.Errorf("which %s?", scope)
+			return fmt.Errorf("which %s? %w", scope, ErrScope)
 		}
 		return nil
 	default:
-		return fmt.Errorf("cannot pause a %q (have all, remedy, server, site)", scope)
+		return fmt.Errorf("%q (have all, remedy, server, site): %w", scope, ErrScope)
 	}
 }

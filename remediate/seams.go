@@ -11,6 +11,11 @@ import (
 // A Prover says what the samples say about a claim.
 type Prover interface {
 	Prove(ctx context.Context, c minikeeper.Claim) (minikeeper.Evidence, error)
+
+	// Collectors names the collectors that measure what expr reads; none if
+	// that is not known. A server has to read these afresh, and need not spend
+	// hours on comparing a share to prove that its mail works.
+	Collectors(expr string) []string
 }
 
 // Alerts are what the rules say at the moment.
@@ -49,4 +54,5 @@ var (
 	ErrNoRemedy   = errors.New("there is no such remedy")
 	ErrWrongPlan  = errors.New("the plan is another one by now")
 	ErrNotNow     = errors.New("the run is not in a state for that")
+	ErrScope      = errors.New("that cannot be paused")
 )

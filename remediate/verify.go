@@ -94,6 +94,9 @@ func (w *witness) prove(ctx context.Context) minikeeper.Evidence {
 // or could not.
 func (w *witness) collect(ctx context.Context) {
 	missing := w.missing()
+	if w.measured == nil {
+		missing = w.e.d.Prover.Collectors(w.run.Proof.Expr)
+	}
 	now := time.Now()
 	if w.measured != nil && len(missing) == 0 || !w.asked.IsZero() && now.Sub(w.asked) < recollect {
 		return

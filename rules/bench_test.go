@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func BenchmarkEvaluate(b *testing.B) {
 	for server := range 100 {
 		samples := scrape(fmt.Sprint("server-", server), 0, 1, now)
 		for i := range benchSeries/100 - len(samples) {
-			samples = append(samples, sample("minikeeper_replica_drift_files", 0, "server", fmt.Sprint("server-", server), "share", fmt.Sprint(i)))
+			samples = append(samples, sample("minikeeper_replica_drift_files", 0, "server", fmt.Sprint("server-", server), "share", strconv.Itoa(i)))
 		}
 		if err := s.Append(b.Context(), samples, now); err != nil {
 			b.Fatal(err)

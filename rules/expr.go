@@ -3,8 +3,10 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -34,6 +36,30 @@ func parseClaim(expr string) ([]selector, error) {
 		return nil, errors.New("expression reads no series")
 	}
 	return found, findUnprovable(parsed)
+}
+
+// Collectors implements remediate.Prover: it returns the collectors whose
+// metrics expr reads, sorted. It returns none if expr also reads a metric that
+// it cannot place, or none that it can.
+func (s *Store) Collectors(expr string) []string {
+	found, err := parseClaim(expr)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, sel := range found {
+		metric := sel.metric()
+		if metric == "up" { // every scrape measures it
+			continue
+		}
+		name, known := s.opts.CollectorOf(metric)
+		if !known {
+			return nil
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func comparesWithBool(e parser.Expr) bool {
@@ -94,6 +120,16 @@ type selector struct {
 	window   time.Duration // how far back its range goes; zero for an instant
 }
 
+// metric is the name that sel asks for; "" if it asks by a pattern.
+func (sel selector) metric() string {
+	for _, m := range sel.matchers {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			return m.Value
+		}
+	}
+	return ""
+}
+
 // selectors finds all that e reads, in the order it is written.
 func selectors(e parser.Expr) []selector {
 	var found []selector
@@ -108,8 +144,8 @@ func selectors(e parser.Expr) []selector {
 
 func selectorOf(v *parser.VectorSelector, path []parser.Node) selector {
 	s := selector{text: v.String(), matchers: v.LabelMatchers, offset: v.OriginalOffset}
-	for i := len(path) - 1; i >= 0; i-- {
-		switch n := path[i].(type) {
+	for _, p := range slices.Backward(path) {
+		switch n := p.(type) {
 		case *parser.MatrixSelector:
 			s.text = n.String()
 			s.window += n.Range

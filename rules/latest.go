@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/minikeeper/minikeeper"
@@ -20,7 +22,7 @@ func (s *Store) Latest(ctx context.Context, expr string) ([]minikeeper.Sample, e
 	for _, v := range vector {
 		sample := minikeeper.Sample{Value: v.F}
 		v.Metric.Range(func(l labels.Label) {
-			if l.Name == labels.MetricName {
+			if l.Name == model.MetricNameLabel {
 				sample.Name = l.Value
 				return
 			}

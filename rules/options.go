@@ -60,9 +60,14 @@ type ScrapeTarget struct {
 	Handler http.Handler
 
 	// Labels are put on everything that is scraped, over whatever it says of
-	// itself. A label that starts with two underscores is not stored: it sets
+	// itself, unless Honor is set. A label that starts with two underscores is not stored: it sets
 	// a parameter of the scrape, as in Prometheus.
 	Labels map[string]string
+
+	// Honor has a series keep a label of its own where Labels has one of the
+	// same name. It is for a target that speaks of others, and can be trusted
+	// to: this process, where it probes the services of other servers.
+	Honor bool
 
 	// HTTP holds TLS and credentials; nil is Prometheus's default.
 	HTTP *config.HTTPClientConfig

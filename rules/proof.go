@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -51,7 +53,7 @@ func (p *proof) inspect(ctx context.Context, sel selector) error {
 }
 
 func (p *proof) inspectReading(ctx context.Context, r reading) error {
-	metric := r.series.Get(labels.MetricName)
+	metric := r.series.Get(model.MetricNameLabel)
 	switch {
 	case p.recorded[metric]:
 		p.add("%s is made by a rule, from samples of unknown age", name(r.series))
@@ -78,13 +80,12 @@ func (p *proof) inspectCollector(ctx context.Context, r reading, collector strin
 		p.add("%s has no label server, so its collector is not known", name(r.series))
 		return nil
 	}
-	who := fmt.Sprintf("collector %s on %s", collector, server)
-	same := []*labels.Matcher{equal("server", server), equal("collector", collector)}
-	for _, label := range []string{"job", "instance"} { // the same target, if it was one
-		if value := r.series.Get(label); value != "" {
-			same = append(same, equal(label, value))
-		}
+	server, err := p.reader(ctx, r, collector)
+	if err != nil {
+		return err
 	}
+	who := fmt.Sprintf("collector %s on %s", collector, server)
+	same := append(target(r), equal("server", server), equal("collector", collector))
 	well, err := p.alongside(ctx, r, success, same)
 	if err != nil {
 		return err
@@ -108,10 +109,36 @@ func (p *proof) inspectCollector(ctx context.Context, r reading, collector strin
 	return nil
 }
 
+// target are the labels of the target that r was scraped from, if it was one.
+func target(r reading) []*labels.Matcher {
+	var same []*labels.Matcher
+	for _, label := range []string{"job", "instance"} {
+		if value := r.series.Get(label); value != "" {
+			same = append(same, equal(label, value))
+		}
+	}
+	return same
+}
+
+// reader returns the server on which the collector of r runs. It is the one
+// that r is about, unless another one looked at it from outside: then the
+// collector's own series came from the same target under that one's name.
+func (p *proof) reader(ctx context.Context, r reading, collector string) (string, error) {
+	server, same := r.series.Get("server"), target(r)
+	if len(same) < 2 {
+		return server, nil
+	}
+	found, err := p.alongside(ctx, r, success, append(same, equal("collector", collector)))
+	if err != nil || len(found) == 0 || slices.ContainsFunc(found, func(f reading) bool { return f.series.Get("server") == server }) {
+		return server, err
+	}
+	return found[0].series.Get("server"), nil
+}
+
 // alongside returns the readings of metric that came with r, or after
 // claim.After before it.
 func (p *proof) alongside(ctx context.Context, r reading, metric string, same []*labels.Matcher) ([]reading, error) {
-	found, err := p.store.newest(ctx, p.claim.After, r.at, append(slices.Clone(same), equal(labels.MetricName, metric))...)
+	found, err := p.store.newest(ctx, p.claim.After, r.at, append(slices.Clone(same), equal(model.MetricNameLabel, metric))...)
 	return slices.DeleteFunc(found, func(f reading) bool { return f.ended }), err
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	promrules "github.com/prometheus/prometheus/rules"
@@ -74,7 +76,7 @@ func (s *Store) Holds(ctx context.Context, expr string) (holds bool, why string,
 			return false, "", err
 		}
 		if len(read) == 0 {
-			return false, fmt.Sprintf("it has no result: there is no series %s", sel.text), nil
+			return false, "it has no result: there is no series " + sel.text, nil
 		}
 	}
 	return false, "it has no result", nil
@@ -155,11 +157,11 @@ func show(result promql.Vector) string {
 func name(series labels.Labels) string {
 	var pairs []string
 	series.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			pairs = append(pairs, fmt.Sprintf("%s=%q", l.Name, l.Value))
 		}
 	})
-	metric := series.Get(labels.MetricName)
+	metric := series.Get(model.MetricNameLabel)
 	if len(pairs) == 0 && metric != "" {
 		return metric
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/prometheus/prometheus/model/value"
 
 	"github.com/minikeeper/minikeeper"
@@ -329,5 +331,29 @@ func TestLatest(t *testing.T) {
 	}
 	if _, err := s.Latest(t.Context(), "service_up[1m]"); err == nil {
 		t.Error("a range was evaluated")
+	}
+}
+
+func TestCollectors(t *testing.T) {
+	s := open(t, rules.Options{CollectorOf: func(metric string) (string, bool) {
+		name, ok := map[string]string{"minikeeper_postfix_up": "postfix", "minikeeper_replica_in_sync": "replica"}[metric]
+		return name, ok
+	}})
+	tests := []struct {
+		expr string
+		want []string
+	}{
+		{`minikeeper_postfix_up == 1`, []string{"postfix"}},
+		{`minikeeper_postfix_up == 1 and on (server) up == 1`, []string{"postfix"}},
+		{`minikeeper_replica_in_sync == 1 and minikeeper_postfix_up == 1 and minikeeper_postfix_up > 0`, []string{"postfix", "replica"}},
+		{`minikeeper_postfix_up == 1 and somebodys_metric`, nil},
+		{`{__name__=~"minikeeper_.*"} == 1`, nil},
+		{`up == 1`, nil},
+		{`minikeeper_postfix_up ==`, nil},
+	}
+	for _, tt := range tests {
+		if diff := cmp.Diff(tt.want, s.Collectors(tt.expr)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.expr, diff)
+		}
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
-	_ "github.com/prometheus/prometheus/discovery/http" // http_sd_configs in scrape_configs
+	_ "github.com/prometheus/prometheus/discovery/file" // file_sd_configs in scrape_configs
+	_ "github.com/prometheus/prometheus/discovery/http" // http_sd_configs
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/scrape"
@@ -195,6 +196,7 @@ func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
 	// When a sample was measured is for this process to say: by its clock, and
 	// at the moment when it asked.
 	job.HonorTimestamps = false
+	job.HonorLabels = t.Honor
 	job.BodySizeLimit = maxScrapeBytes
 	job.SampleLimit = maxScrapeSamples
 	job.HTTPClientConfig = promconfig.DefaultHTTPClientConfig

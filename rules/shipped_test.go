@@ -156,7 +156,7 @@ type remedyFile struct {
 // so, and proves what it did by something that can be proven.
 func TestShippedRemedies(t *testing.T) {
 	alerts := shippedAlerts(t)
-	labels := map[string]string{"site": "london", "server": "lon-mini-1", "share": "casper", "nbi": "install.nbi", "index": "4100"}
+	labels := map[string]string{"site": "london", "server": "lon-mini-1", "share": "casper", "nbi": "install.nbi", "index": "4100", "label": "com.example.sync"}
 	for _, file := range list(t, rules.ShippedRemedies(), "*.yml") {
 		for _, r := range decode[remedyFile](t, rules.ShippedRemedies(), file).Remedies {
 			if r.Name+".yml" != file || r.Mode != "shadow" {

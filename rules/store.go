@@ -255,5 +255,5 @@ func seriesOf(sample minikeeper.Sample) labels.Labels {
 	for _, l := range sample.Labels {
 		b.Set(l.Name, l.Value)
 	}
-	return b.Set(labels.MetricName, sample.Name).Labels()
+	return b.Set(model.MetricNameLabel, sample.Name).Labels()
 }

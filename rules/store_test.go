@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/minikeeper/minikeeper"
 	"github.com/minikeeper/minikeeper/internal/testkit"
 	"github.com/minikeeper/minikeeper/rules"
@@ -339,8 +341,12 @@ func TestFiles(t *testing.T) {
 		t.Errorf("a pattern that finds nothing: %v, want not exist", err)
 	}
 	shipped, err := rules.Files(dir, []string{rules.Builtin, rules.Builtin})
-	if err != nil || len(shipped) != 6 || shipped[0] != "builtin/disk.yml" {
-		t.Errorf("shipped files are %v, %v", shipped, err)
+	all, globErr := fs.Glob(rules.Shipped(), "*.yml")
+	for i, name := range all {
+		all[i] = "builtin/" + name
+	}
+	if diff := cmp.Diff(all, shipped); diff != "" || err != nil || globErr != nil || len(all) == 0 {
+		t.Errorf("shipped files (-want +got), %v, %v:\n%s", err, globErr, diff)
 	}
 	open(t, rules.Options{Inputs: rules.Inputs{RuleFiles: shipped}})
 }

@@ -16,34 +16,62 @@ import (
 )
 
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var effective, reference bool
+	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Validate configuration, rule and remedy files",
 		Long: `Validate files: a rule file has groups, a remedy file has remedies, and anything
 else is a configuration, which is checked together with the rules and remedies
 that it names. All problems are printed, as FILE:LINE:COLUMN: message.`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && !reference {
 				return wrongAsk(errors.New("minikeeper check: which file?"))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
-			var problems []error
-			for _, file := range files {
-				summary, err := checkFile(file)
-				if err != nil {
-					problems = append(problems, err)
-					continue
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", file, summary)
+			if reference {
+				_, err := io.WriteString(cmd.OutOrStdout(), config.Reference())
+				return err
 			}
-			if err := errors.Join(problems...); err != nil {
-				return wrongAsk(err)
+			if effective {
+				return printEffective(cmd.OutOrStdout(), files)
 			}
-			return nil
+			return checkFiles(cmd.OutOrStdout(), files)
 		},
 	}
+	cmd.Flags().BoolVar(&effective, "print", false, "print configurations as they are in effect, with defaults and without secrets")
+	cmd.Flags().BoolVar(&reference, "reference", false, "print a configuration that explains every key")
+	return cmd
+}
+
+func checkFiles(w io.Writer, files []string) error {
+	var problems []error
+	for _, file := range files {
+		summary, err := checkFile(file)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		fmt.Fprintf(w, "%s: %s\n", file, summary)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return wrongAsk(err)
+	}
+	return nil
+}
+
+func printEffective(w io.Writer, files []string) error {
+	for _, file := range files {
+		cfg, err := loadConfig(file)
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(cfg.Redacted()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkFile checks one file of whatever kind, and sums a good one up.
@@ -134,6 +162,9 @@ func checkConfig(file string) (string, error) {
 // summarize says in one line what a configuration makes of this process.
 func summarize(cfg *config.Config, remedies int) string {
 	parts := []string{fmt.Sprintf("%s listens on %s", cfg.Server, cfg.Listen), fmt.Sprintf("%d collectors", len(cfg.Collectors.ByName()))}
+	if p := cfg.Probes; p != nil {
+		parts = append(parts, fmt.Sprintf("%d probes", len(p.DistributionPoints)+len(p.TCP)+len(p.SMTP)+len(p.JSS)))
+	}
 	if n := len(cfg.Shares); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d shares", n))
 	}

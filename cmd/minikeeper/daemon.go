@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,9 +197,7 @@ func (d *daemon) collect(ctx context.Context, names ...string) ([]minikeeper.Mea
 func (d *daemon) sources() map[string]exporter.Entry {
 	sources := map[string]exporter.Entry{"config": {Source: &d.reloads}}
 	if d.hub != nil {
-		for name, entry := range d.hub.sources() {
-			sources[name] = entry
-		}
+		maps.Copy(sources, d.hub.sources())
 	}
 	return sources
 }
@@ -206,8 +205,9 @@ func (d *daemon) sources() map[string]exporter.Entry {
 // readiness is what has to hold before the daemon calls itself ready.
 func (d *daemon) readiness() []exporter.Check {
 	checks := []exporter.Check{{Name: "collectors", Ready: func(context.Context) error {
+		configured := d.cfg.Load().Collectors.ByName() // all else is read when somebody scrapes, which may be never
 		for _, c := range d.exporter.Load().Health() {
-			if c.LastSuccess.IsZero() && c.Error == "" {
+			if _, ok := configured[c.Name]; ok && c.LastSuccess.IsZero() && c.Error == "" {
 				return fmt.Errorf("%s has not been read yet", c.Name)
 			}
 		}

@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/minikeeper/minikeeper"
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/access"
 	"github.com/minikeeper/minikeeper/internal/command"
@@ -45,13 +47,14 @@ can be healed was, and every other one was reported.`,
 	}
 	cmd.Flags().BoolVar(&o.once, "once", false, "print the table and end")
 	cmd.Flags().StringVar(&o.dir, "dir", "", "make the site in this empty folder and leave it there (default: a temporary folder)")
+	cmd.Flags().BoolVar(&o.simulate, "simulate", false, "simulate the mail relays even where a real postfix can be run")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:9797", "where the hub listens; with --once, a free port")
 	cmd.Flags().StringVar(&o.level, "log-level", "error", "debug, info, warn or error")
 	return cmd
 }
 
 type demoOptions struct {
-	once               bool
+	once, simulate     bool
 	dir, listen, level string
 }
 
@@ -108,7 +111,11 @@ type show struct {
 }
 
 func newShow(ctx context.Context, dir string, o demoOptions, log *slog.Logger) (*show, error) {
-	world, err := demo.Create(ctx, dir, command.NewLocal(os.Getenv("PATH")))
+	var run minikeeper.Runner // without it, relays are simulated
+	if !o.simulate {
+		run = command.NewLocal(os.Getenv("PATH"))
+	}
+	world, err := demo.Create(ctx, dir, run)
 	if err != nil {
 		return nil, cannotTell(err)
 	}
@@ -236,6 +243,9 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	fmt.Fprintf(stdout, "a site in %s: lon-mini-1 and lon-mini-2, a hub on http://%s, mail relay: %s\n",
 		s.world.Dir, s.hub.addr, s.world.Servers[0].Relay.Kind())
 	if err := s.await(ctx, "the site to be well", s.well); err != nil {
+		if ctx.Err() != nil {
+			return s.interrupted(err)
+		}
 		return cannotTell(err)
 	}
 	faults := s.world.Faults()
@@ -252,8 +262,8 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 		rows, err = s.rows(ctx, faults, broken)
 		return err
 	})
-	if ctx.Err() != nil {
-		return nil
+	if waited != nil && ctx.Err() != nil {
+		return s.interrupted(waited)
 	}
 	fmt.Fprintln(stdout)
 	if err := demo.WriteTable(stdout, rows); err != nil {
@@ -269,6 +279,16 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	return s.stay(ctx, stdin, stdout)
 }
 
+// interrupted is how a demo ends that was stopped before its table: that is
+// what one does with a demo that stays up, but of --once nobody knows then how
+// it would have ended.
+func (s *show) interrupted(waited error) error {
+	if s.once {
+		return cannotTell(waited)
+	}
+	return nil
+}
+
 // await calls f until it returns nil, and gives up after a while.
 func (s *show) await(ctx context.Context, what string, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTimeout)
@@ -280,6 +300,9 @@ func (s *show) await(ctx context.Context, what string, f func(context.Context) e
 		}
 		select {
 		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("stopped while waiting for %s: %w", what, err)
+			}
 			return fmt.Errorf("waited %v for %s: %w", demoTimeout, what, err)
 		case <-time.After(200 * time.Millisecond):
 		}
@@ -320,7 +343,7 @@ func (s *show) stay(ctx context.Context, stdin io.Reader, stdout io.Writer) erro
 // press does what a key stands for.
 func (s *show) press(ctx context.Context, key string, faults []demo.Fault, stdout io.Writer) {
 	for i, f := range faults {
-		if key == fmt.Sprint(i+1) || key == f.Name {
+		if key == strconv.Itoa(i+1) || key == f.Name {
 			if err := toggle(ctx, f); err != nil {
 				fmt.Fprintln(stdout, err)
 				return

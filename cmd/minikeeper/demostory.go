@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +83,8 @@ func story(f demo.Fault, broken time.Time, alerts []minikeeper.Alert, runs []rem
 		}
 	}
 	about := func(m demo.Mail) bool { return strings.Contains(m.Subject, f.Alert) }
-	for _, r := range runs { // the newest first: the oldest one is left
-		if r.Alert.Name != f.Alert || r.Created.Before(broken) {
+	for _, r := range slices.Backward(runs) { // the oldest first: the newest that began is left
+		if r.Alert.Name != f.Alert || r.Created.Before(broken) || r.State == minikeeper.RunSuppressed {
 			continue
 		}
 		row.Detected, row.Remedy, row.Outcome = r.Alert.FiredAt, r.Remedy, string(r.State)

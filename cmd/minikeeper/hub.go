@@ -88,7 +88,7 @@ func (h *hub) openStore(ctx context.Context, cfg *config.Config, parts parts, hu
 		Log:         h.log,
 	}
 	if hurry {
-		o.MaxFor = time.Second
+		o.MaxFor = 2 * time.Second
 	}
 	if h.store, err = rules.Open(ctx, o); err != nil {
 		return cannotTell(err)

@@ -26,14 +26,7 @@ import (
 // newTopology is the topology of cfg, with the way to each server. local is
 // this machine.
 func newTopology(cfg *config.Config, local minikeeper.Target) (*topology.Topology, error) {
-	var sites []topology.Site
-	for _, s := range cfg.Sites {
-		site := topology.Site{Name: s.Name, Pairs: s.Pairs}
-		for _, server := range s.Servers {
-			site.Servers = append(site.Servers, server.Name)
-		}
-		sites = append(sites, site)
-	}
+	sites := topologySites(cfg)
 	if len(sites) == 0 { // a machine that watches itself
 		sites = []topology.Site{{Servers: []string{cfg.Server}}}
 	}
@@ -109,7 +102,10 @@ func servers(cfg *config.Config) []sited {
 func storeInputs(cfg *config.Config, self http.Handler) (rules.Inputs, error) {
 	in := rules.Inputs{
 		ScrapeConfigs: cfg.Store.ScrapeConfigs.Text,
-		Targets:       []rules.ScrapeTarget{{Job: "minikeeper", Handler: self, Labels: map[string]string{"server": cfg.Server}}},
+		Targets: []rules.ScrapeTarget{{
+			Job: "minikeeper", Handler: self, Labels: map[string]string{"server": cfg.Server},
+			Honor: cfg.Probes != nil, // they say whose services they saw; `labels` cannot say it then
+		}},
 	}
 	for _, s := range servers(cfg) {
 		switch {
@@ -193,13 +189,18 @@ func (c *calendars) Open(name string, at time.Time) (bool, error) {
 // services tells from the samples whether a server serves.
 type services struct{ store *rules.Store }
 
-// Serves implements remediate.Services. Of a service that has no metric of its
+// Serves implements remediate.Services. Mail has to run on the server, and to
+// answer clients where it is probed. Of a service that has no metric of its
 // own it is asked that the server's keeper answers and that nothing pages
 // about the server.
 func (s services) Serves(ctx context.Context, server, service string) (bool, string, error) {
 	expr := fmt.Sprintf(`(up{job="minikeeper",server=%[1]q} == 1) unless on (server) ALERTS{alertstate="firing",severity="page",server=%[1]q}`, server)
 	if service == "smtp" {
 		expr = fmt.Sprintf(`(minikeeper_postfix_up{server=%[1]q} == 1) and on (server) (up{job="minikeeper",server=%[1]q} == 1)`, server)
+		fails, why, err := s.store.Holds(ctx, fmt.Sprintf(`minikeeper_probe_success{probe="smtp",server=%q} == 0`, server))
+		if fails || err != nil {
+			return false, "its clients are not served: " + why, err
+		}
 	}
 	return s.store.Holds(ctx, expr)
 }

@@ -52,6 +52,7 @@ func (d *daemon) view(ctx context.Context) web.View {
 		v.Collectors = append(v.Collectors, web.Collector{Name: c.Name, OK: c.OK, Error: c.Error, Success: c.LastSuccess})
 	}
 	if d.hub != nil {
+		v.Hub = true
 		d.hub.show(ctx, &v)
 	}
 	return v

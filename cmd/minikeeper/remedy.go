@@ -81,7 +81,9 @@ func writePreview(w io.Writer, p remediate.Preview) error {
 	if p.Plan.Interrupts != "" {
 		fmt.Fprintf(w, "  interrupts %s\n", p.Plan.Interrupts)
 	}
-	fmt.Fprintf(w, "  proven by %s, within %s\n", p.Proof.Expr, p.Proof.Within)
+	if p.Proof.Expr != "" { // it is not, where the target is not known
+		fmt.Fprintf(w, "  proven by %s, within %s\n", p.Proof.Expr, p.Proof.Within)
+	}
 	if p.Asks != "" {
 		fmt.Fprintf(w, "  would ask for approval: %s\n", p.Asks)
 	}
@@ -178,16 +180,16 @@ func clientOf(path string) (api.Client, error) {
 
 // answered gives the daemon's error its exit status.
 func answered(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, api.ErrRefused):
+	}
+	if errors.Is(err, api.ErrRefused) {
 		return wrongWorld(err)
-	case errors.Is(err, api.ErrUnreachable):
-		return cannotTell(err)
-	default:
+	}
+	if _, wrong := errors.AsType[*api.Wrong](err); wrong {
 		return wrongAsk(err)
 	}
+	return cannotTell(err)
 }
 
 func newRemedyApprove() *cobra.Command {

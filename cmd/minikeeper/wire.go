@@ -17,7 +17,10 @@ import (
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
+	"github.com/minikeeper/minikeeper/internal/jamf"
 	"github.com/minikeeper/minikeeper/internal/keeper"
+	"github.com/minikeeper/minikeeper/internal/probes"
+	"github.com/minikeeper/minikeeper/internal/segments"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -26,6 +29,16 @@ func known() config.Known {
 	return config.Known{
 		Collectors: slices.Sorted(maps.Keys(collectors.Builtin())),
 		Actions:    slices.Sorted(maps.Keys(actions.Builtin())),
+		Programs: map[string][]string{
+			"caching": {"AssetCacheManagerUtil", "serveradmin"},
+			"disk":    {"df", "diskutil", "mount"},
+			"host":    {"chronyc", "sntp", "sysctl", "vm_stat"},
+			"netboot": {},
+			"postfix": {"launchctl", "postconf", "postfix", "postqueue"},
+			"raid":    {"diskutil"},
+			"replica": {},
+			"smart":   {"smartctl"},
+		},
 	}
 }
 
@@ -52,6 +65,19 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 			Every: time.Duration(common.Every), Timeout: time.Duration(common.Timeout),
 		}}
 	}
+	probed, err := probeSources(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(entries, probed)
+	if covered := coverage(cfg); len(covered) > 0 {
+		entries["segments"] = exporter.Entry{Source: covered}
+	}
+	if cfg.Jamf != nil {
+		if entries["jamf"], err = jamfSource(cfg.Jamf); err != nil {
+			return nil, err
+		}
+	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
 
@@ -73,6 +99,15 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	}
 	if c.NetBoot != nil {
 		s.NetBoot = collectors.NetBootSettings{Roots: c.NetBoot.Roots, Hash: c.NetBoot.Hash}
+	}
+	if c.Host != nil {
+		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
+	}
+	if u := c.Updates; u != nil {
+		s.Updates = collectors.UpdatesSettings{Preferences: u.Preferences, Command: u.Command}
+	}
+	if l := c.Launchd; l != nil {
+		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
 	}
 	if c.Smart != nil {
 		s.Smart = collectors.SmartSettings{Command: c.Smart.Command, Exclude: c.Smart.Exclude, Wake: c.Smart.Wake}
@@ -104,6 +139,12 @@ func machine(cfg *config.Config) actions.Machine {
 	if n := cfg.Collectors.NetBoot; n != nil {
 		m.NetBoot = actions.NetBootMachine{Roots: n.Roots}
 	}
+	if u := cfg.Collectors.Updates; u != nil {
+		m.Updates = actions.UpdatesMachine{Command: u.Command}
+	}
+	if l := cfg.Collectors.Launchd; l != nil {
+		m.Launchd = actions.LaunchdMachine{DaemonsDir: l.DaemonsDir, Command: l.Command}
+	}
 	for _, share := range cfg.Shares {
 		m.Shares = append(m.Shares, actions.Share{
 			Name: share.Name, Path: share.Path, Origin: share.Origin(), Exclude: share.Exclude,
@@ -128,6 +169,14 @@ func newKeeper(cfg *config.Config, collect func(context.Context, ...string) ([]m
 // collectorOf tells which collector a metric comes from.
 func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
+	for _, f := range probes.Families() {
+		owner[f.Name] = probesName
+	}
+	for _, f := range jamf.Families() {
+		if f.Name != segments.Covered { // the configuration's segments are read from nobody
+			owner[f.Name] = "jamf"
+		}
+	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -95,9 +96,10 @@ func (h handler) runs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var runs []remediate.Record
-	err = h.journal.Read(r.Context(), func(j remediate.Reader) (err error) {
-		runs, err = j.Runs(q)
+	runs := []remediate.Record{} // none is a list, too
+	err = h.journal.Read(r.Context(), func(j remediate.Reader) error {
+		found, err := j.Runs(q)
+		runs = append(runs, found...)
 		return err
 	})
 	if err != nil {
@@ -188,7 +190,7 @@ func (h handler) pause(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &p); err != nil {
 		return err
 	}
-	return done(w, asBadRequest(h.engine.Pause(r.Context(), p.Scope, p.Name, p.Reason, who(r))))
+	return done(w, h.engine.Pause(r.Context(), p.Scope, p.Name, p.Reason, who(r)))
 }
 
 func (h handler) resume(w http.ResponseWriter, r *http.Request) error {
@@ -196,7 +198,7 @@ func (h handler) resume(w http.ResponseWriter, r *http.Request) error {
 	if err := read(r, &p); err != nil {
 		return err
 	}
-	return done(w, asBadRequest(h.engine.Resume(r.Context(), p.Scope, p.Name, who(r))))
+	return done(w, h.engine.Resume(r.Context(), p.Scope, p.Name, who(r)))
 }
 
 // who is the name of the caller, for the audit chain.
@@ -207,19 +209,15 @@ type badRequest struct{ error }
 
 func (b badRequest) Unwrap() error { return b.error }
 
-func asBadRequest(err error) error {
-	if err == nil {
-		return nil
-	}
-	return badRequest{err}
-}
-
 // read decodes the body of r, which must hold nothing that is not known.
 func read(r *http.Request, into any) error {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
 		return badRequest{fmt.Errorf("read request: %w", err)}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badRequest{errors.New("read request: something follows the JSON object")}
 	}
 	return nil
 }
@@ -253,7 +251,7 @@ func answer(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
 		status := http.StatusInternalServerError
 		var bad badRequest
 		switch {
-		case errors.As(err, &bad):
+		case errors.As(err, &bad), errors.Is(err, remediate.ErrScope):
 			status = http.StatusBadRequest
 		case errors.Is(err, remediate.ErrNoRun), errors.Is(err, remediate.ErrNoRemedy):
 			status = http.StatusNotFound

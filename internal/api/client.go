@@ -30,6 +30,16 @@ var ErrRefused = errors.New("refused")
 // ErrUnreachable is what an error is wrapped in when no daemon answered.
 var ErrUnreachable = errors.New("no daemon answers")
 
+// A Wrong request is one that the daemon would not take: it cannot be right, or
+// the caller may not ask for it.
+type Wrong struct {
+	Status int // of HTTP, 4xx
+	Reason string
+}
+
+// Error implements error.
+func (w *Wrong) Error() string { return w.Reason }
+
 // Preview returns what a remedy would do now.
 func (c Client) Preview(ctx context.Context, a Ask) (remediate.Preview, error) {
 	var p remediate.Preview
@@ -118,8 +128,12 @@ func refused(status int, answer []byte) error {
 	if json.Unmarshal(answer, &said) != nil || said.Error == "" {
 		said.Error = http.StatusText(status)
 	}
-	if status == http.StatusConflict {
+	switch {
+	case status == http.StatusConflict:
 		return fmt.Errorf("%w: %s", ErrRefused, said.Error)
+	case status/100 == 4:
+		return &Wrong{status, said.Error}
+	default:
+		return fmt.Errorf("the daemon failed: %s", said.Error)
 	}
-	return errors.New(said.Error)
 }

@@ -13,10 +13,13 @@ import (
 type Collectors struct {
 	Caching *Caching `yaml:"caching,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
+	Host    *Host    `yaml:"host,omitempty"`
+	Launchd *Launchd `yaml:"launchd,omitempty"`
 	NetBoot *NetBoot `yaml:"netboot,omitempty"`
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
 	Replica *Replica `yaml:"replica,omitempty"`
+	Updates *Updates `yaml:"updates,omitempty"`
 	Smart   *Smart   `yaml:"smart,omitempty"`
 	SyncLog *SyncLog `yaml:"synclog,omitempty"`
 }
@@ -127,6 +130,12 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
 	}
+	if cs.Host != nil {
+		all["host"] = &cs.Host.Collector
+	}
+	if cs.Launchd != nil {
+		all["launchd"] = &cs.Launchd.Collector
+	}
 	if cs.NetBoot != nil {
 		all["netboot"] = &cs.NetBoot.Collector
 	}
@@ -138,6 +147,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	}
 	if cs.Replica != nil {
 		all["replica"] = &cs.Replica.Collector
+	}
+	if cs.Updates != nil {
+		all["updates"] = &cs.Updates.Collector
 	}
 	if cs.Smart != nil {
 		all["smart"] = &cs.Smart.Collector
@@ -187,6 +199,16 @@ func (c *checker) fillCollectors() {
 			c.relative(&n.Roots[i])
 		}
 	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.relative(&l.DaemonsDir)
+		for label, file := range l.Evidence {
+			c.relative(&file)
+			l.Evidence[label] = file
+		}
+	}
+	if u := c.Collectors.Updates; u != nil {
+		c.relative(&u.Preferences)
+	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
 	}
@@ -216,6 +238,12 @@ func (c *checker) checkCollectors() {
 				c.bad(at("collectors", "disk", "exclude", i), "exclude[%d] wants a glob of mountpoints such as /Volumes/*, not %q", i, glob)
 			}
 		}
+	}
+	if h := c.Collectors.Host; h != nil {
+		c.checkHost(h)
+	}
+	if l := c.Collectors.Launchd; l != nil {
+		c.checkLaunchd(l)
 	}
 	if n := c.Collectors.NetBoot; n != nil {
 		for i, root := range n.Roots {

@@ -35,6 +35,8 @@ type Config struct {
 	Labels     map[string]string   `yaml:"labels,omitempty"`     // added to everything that is exported
 	Path       []string            `yaml:"path,omitempty"`       // folders that are searched for programs before the usual ones
 	Collectors *Collectors         `yaml:"collectors"`           // never nil
+	Probes     *Probes             `yaml:"probes,omitempty"`     // nil where nothing is probed
+	Jamf       *Jamf               `yaml:"jamf,omitempty"`       // nil where no Jamf server is read
 	Shares     []Share             `yaml:"shares,omitempty"`
 	Sites      []Site              `yaml:"sites,omitempty"`
 	Keepers    string              `yaml:"keepers"`            // ScrapeKeepers or NoKeepers
@@ -146,6 +148,8 @@ func (c *checker) parse(src []byte, env func(string) (string, bool)) {
 	c.checkCollectors()
 	c.checkShares()
 	c.checkSites()
+	c.checkProbes()
+	c.checkJamf()
 	c.checkHub()
 	c.checkActions()
 	c.checkNotify()

@@ -17,8 +17,8 @@ import (
 
 func known() config.Known {
 	return config.Known{
-		Collectors: []string{"caching", "disk", "netboot", "postfix", "raid", "replica", "smart", "synclog"},
-		Actions:    []string{"command", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
+		Collectors: []string{"caching", "disk", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart", "synclog", "updates"},
+		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "ignore-update", "reindex-nbi", "reset-ignored-updates", "restart-service", "resync"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",
 		GOOS:       "linux",

@@ -25,6 +25,11 @@ func (c *checker) checkFiles() {
 			c.exists(under(path, "token_file"), "token_file", s.Keeper.TokenFile)
 		}
 	}
+	c.checkProbeFiles()
+	if j := c.Jamf; j != nil {
+		c.exists(at("jamf", "ca_file"), "ca_file", j.CAFile)
+		c.exists(at("jamf", "password_file"), "password_file", j.PasswordFile)
+	}
 	for name, ch := range c.Notify.Channels {
 		path := at("notify", "channels", name)
 		c.exists(under(path, "password_file"), "password_file", ch.PasswordFile)

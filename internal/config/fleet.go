@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/minikeeper/minikeeper/internal/segments"
 	"github.com/minikeeper/minikeeper/internal/strictyaml"
 )
 
@@ -131,9 +132,10 @@ func (c *checker) checkExclude(list []any, s *Share) {
 
 // A Site is a place.
 type Site struct {
-	Name    string     `yaml:"name"`
-	Pairs   [][]string `yaml:"pairs,omitempty"` // servers that fail over to each other
-	Servers []Server   `yaml:"servers"`
+	Name     string     `yaml:"name"`
+	Segments []string   `yaml:"segments,omitempty"` // networks and ranges of its clients; see segments.Parse
+	Pairs    [][]string `yaml:"pairs,omitempty"`    // servers that fail over to each other
+	Servers  []Server   `yaml:"servers"`
 }
 
 // A Server is one watched machine, and how an action reaches it. One that is
@@ -157,6 +159,7 @@ type Keeper struct {
 func (c *checker) checkSites() {
 	sites := unique{c, "site", make(map[string]int)}
 	servers := unique{c, "server", make(map[string]int)}
+	ranges := unique{c, "the segment", make(map[string]int)}
 	for i := range c.Sites {
 		site, path := &c.Sites[i], at("sites", i)
 		if c.require(under(path, "name"), "sites[%d] has no name", i) {
@@ -172,6 +175,7 @@ func (c *checker) checkSites() {
 			c.checkServer(under(path, "servers", j), &site.Servers[j], servers)
 		}
 		c.checkPairs(under(path, "pairs"), site)
+		c.checkSegments(under(path, "segments"), site, ranges)
 	}
 	c.checkSelf()
 }
@@ -227,6 +231,19 @@ func (c *checker) checkPairs(path []any, site *Site) {
 				c.bad(under(path, i, j), "a pair names server %q twice", name)
 			}
 		}
+	}
+}
+
+// checkSegments refuses equal segments too: nobody could say in which a client
+// is.
+func (c *checker) checkSegments(path []any, site *Site, ranges unique) {
+	for i, text := range site.Segments {
+		r, err := segments.Parse(text)
+		if err != nil {
+			c.bad(under(path, i), "segments[%d] wants a network such as 10.20.0.0/16 or a range such as 10.20.3.5-10.20.3.90: %v", i, err)
+			continue
+		}
+		ranges.add(under(path, i), r.String())
 	}
 }
 

@@ -40,11 +40,11 @@ type Mailbox struct {
 
 // NewMailbox listens on a free port of the loopback interface and keeps what
 // comes in dir.
-func NewMailbox(dir string) (*Mailbox, error) {
+func NewMailbox(ctx context.Context, dir string) (*Mailbox, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make mailbox: %w", err)
 	}
-	listen, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listen, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for mail: %w", err)
 	}
@@ -63,12 +63,22 @@ func (m *Mailbox) Addr() string { return m.listen.Addr().String() }
 
 // Run takes mail until ctx ends.
 func (m *Mailbox) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = m.server.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = m.Close() })
 	defer stop()
 	if err := m.server.Serve(m.listen); err != nil && !errors.Is(err, smtp.ErrServerClosed) && ctx.Err() == nil {
 		return fmt.Errorf("take mail: %w", err)
 	}
 	return nil
+}
+
+// Close stops listening. A server that does not serve yet knows of no listener,
+// so that is closed, too.
+func (m *Mailbox) Close() error {
+	err := errors.Join(m.server.Close(), m.listen.Close())
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, smtp.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
 // Mails returns what has come so far, oldest first.

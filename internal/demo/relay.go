@@ -19,12 +19,22 @@ type Relay interface {
 	Stop(ctx context.Context) error
 }
 
+// errAsked is why a relay is simulated that could be real.
+var errAsked = errors.New("as asked")
+
 // newRelay starts a private postfix for the server in dir, or, where this
-// machine cannot run one, makes small programs that behave like one.
+// machine cannot run one or run is nil, makes small programs that behave like
+// one.
 func newRelay(ctx context.Context, dir string, run minikeeper.Runner) (Relay, error) {
-	real, err := startPostfix(ctx, dir, run)
-	if err == nil {
-		return real, nil
+	err := errAsked
+	if run != nil {
+		var postfix *postfixRelay
+		if postfix, err = startPostfix(ctx, dir, run); err == nil {
+			return postfix, nil
+		}
+		if ctx.Err() != nil { // nothing is known of this machine then
+			return nil, err
+		}
 	}
 	simulated := &simulatedRelay{up: filepath.Join(dir, "bin", "relay-is-up"), because: err}
 	for _, program := range []string{"postfix", "postqueue", "postconf"} {
@@ -41,7 +51,10 @@ func startPostfix(ctx context.Context, dir string, run minikeeper.Runner) (*post
 		return nil, err
 	}
 	if err := i.Start(ctx); err != nil {
-		return nil, errors.Join(err, i.Stop(ctx))
+		if stopping := context.WithoutCancel(ctx); i.Alive(stopping) {
+			err = errors.Join(err, i.Stop(stopping))
+		}
+		return nil, err
 	}
 	return &postfixRelay{i}, nil
 }

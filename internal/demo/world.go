@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"text/template"
+	"time"
 
 	"github.com/minikeeper/minikeeper"
 )
@@ -48,7 +49,8 @@ func (s *Server) Config() string { return filepath.Join(s.Dir, "minikeeper.yml")
 func (w *World) HubConfig() string { return filepath.Join(w.Dir, "hub", "minikeeper.yml") }
 
 // Create makes the site in dir, which must be empty or not exist. Relays are
-// real postfix instances where this machine allows it.
+// real postfix instances where this machine allows it; without run they are
+// simulated.
 func Create(ctx context.Context, dir string, run minikeeper.Runner) (*World, error) {
 	dir, err := prepare(dir)
 	if err != nil {
@@ -58,26 +60,31 @@ func Create(ctx context.Context, dir string, run minikeeper.Runner) (*World, err
 	if err := makeShare(w.Origin); err != nil {
 		return nil, err
 	}
-	if w.Mailbox, err = NewMailbox(filepath.Join(dir, "mail")); err != nil {
+	if w.Mailbox, err = NewMailbox(ctx, filepath.Join(dir, "mail")); err != nil {
 		return nil, err
 	}
 	for i, name := range []string{"lon-mini-1", "lon-mini-2"} {
 		s, err := makeServer(ctx, w, name, 4100+100*i, run)
 		if err != nil {
-			return nil, fmt.Errorf("make server %s: %w", name, err)
+			return nil, errors.Join(fmt.Errorf("make server %s: %w", name, err), w.Close())
 		}
 		w.Servers = append(w.Servers, s)
 	}
 	return w, nil
 }
 
+// closing bounds how long the relays may take to stop.
+const closing = 30 * time.Second
+
 // Close ends what Create started.
 func (w *World) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
 	var errs []error
 	for _, s := range w.Servers {
-		errs = append(errs, s.Relay.Stop(context.Background()))
+		errs = append(errs, s.Relay.Stop(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, w.Mailbox.Close())...)
 }
 
 // prepare returns the absolute path of an empty folder.

@@ -21,7 +21,7 @@ type querier interface {
 
 // A reader implements remediate.Reader within one transaction.
 type reader struct {
-	ctx context.Context //nolint:containedctx // it lives exactly as long as the call it came from
+	ctx context.Context // of the call that the transaction lives for
 	q   querier
 }
 

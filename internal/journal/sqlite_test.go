@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestSecondWriterIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	first := open(t, path)
 	_, err := journal.Open(t.Context(), path)
-	if !errors.Is(err, journal.ErrLocked) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
+	if !errors.Is(err, journal.ErrLocked) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), strconv.Itoa(os.Getpid())) {
 		t.Errorf("second writer: %v", err)
 	}
 	save(t, first, record("a")) // and the first goes on
@@ -140,7 +141,7 @@ func TestFullDisk(t *testing.T) {
 	var err error
 	for i := 0; err == nil && i < 10_000; i++ {
 		err = j.Update(t.Context(), "tester", func(tx remediate.Tx) error {
-			return tx.SaveRun(record(fmt.Sprint(i), on(fmt.Sprint("server-", i))))
+			return tx.SaveRun(record(strconv.Itoa(i), on(fmt.Sprint("server-", i))))
 		})
 	}
 	if err == nil || !strings.Contains(err.Error(), "disk is full") || !strings.Contains(err.Error(), path) {
@@ -185,7 +186,7 @@ func BenchmarkAdmission(b *testing.B) {
 			if _, err := tx.NextFence(epoch); err != nil {
 				return err
 			}
-			r := record(fmt.Sprint(i))
+			r := record(strconv.Itoa(i))
 			if err := tx.SaveRun(r); err != nil {
 				return err
 			}

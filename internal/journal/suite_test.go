@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -422,7 +423,7 @@ func testExclusive(t *testing.T, j store) {
 				if err != nil || len(open) >= 2 {
 					return err
 				}
-				if err := tx.SaveRun(record(fmt.Sprint(i), on(fmt.Sprint("server-", i)))); err != nil {
+				if err := tx.SaveRun(record(strconv.Itoa(i), on(fmt.Sprint("server-", i)))); err != nil {
 					return err
 				}
 				mu.Lock()

@@ -121,7 +121,7 @@ func TestAnswersOfOthers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked int
-			c := keeper.NewClient(serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			c := keeper.NewClient(serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				status := tt.statuses[min(asked, len(tt.statuses)-1)]
 				asked++
 				if status == http.StatusTemporaryRedirect {

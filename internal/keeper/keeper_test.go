@@ -108,26 +108,38 @@ func TestPlan(t *testing.T) {
 		err     string
 	}{
 		{name: "allowed", order: minikeeper.Order{Action: "repair"}},
-		{name: "not allowed", order: minikeeper.Order{Action: "forbidden"},
-			refusal: `action "forbidden" is not allowed on this server (allowed: repair)`},
-		{name: "no such action", order: minikeeper.Order{Action: "reboot"},
-			refusal: `action "reboot" is not allowed on this server (allowed: repair)`},
-		{name: "wrong parameter", order: minikeeper.Order{Action: "repair", With: map[string]string{"x": "y"}},
+		{
+			name: "not allowed", order: minikeeper.Order{Action: "forbidden"},
+			refusal: `action "forbidden" is not allowed on this server (allowed: repair)`,
+		},
+		{
+			name: "no such action", order: minikeeper.Order{Action: "reboot"},
+			refusal: `action "reboot" is not allowed on this server (allowed: repair)`,
+		},
+		{
+			name: "wrong parameter", order: minikeeper.Order{Action: "repair", With: map[string]string{"x": "y"}},
 			plan: func(with map[string]string) (minikeeper.Plan, error) {
 				return minikeeper.Plan{}, actions.Description{}.Check(with)
 			},
-			refusal: `unknown parameter "x" (have none)`},
-		{name: "unreadable machine", order: minikeeper.Order{Action: "repair"},
+			refusal: `unknown parameter "x" (have none)`,
+		},
+		{
+			name: "unreadable machine", order: minikeeper.Order{Action: "repair"},
 			plan: func(map[string]string) (minikeeper.Plan, error) { return minikeeper.Plan{}, broken },
-			err:  broken.Error()},
-		{name: "panic", order: minikeeper.Order{Action: "repair"},
+			err:  broken.Error(),
+		},
+		{
+			name: "panic", order: minikeeper.Order{Action: "repair"},
 			plan: func(map[string]string) (minikeeper.Plan, error) { panic("nil map") },
-			err:  "plan repair: panic: nil map"},
-		{name: "step without a timeout", order: minikeeper.Order{Action: "repair"},
+			err:  "plan repair: panic: nil map",
+		},
+		{
+			name: "step without a timeout", order: minikeeper.Order{Action: "repair"},
 			plan: func(map[string]string) (minikeeper.Plan, error) {
 				return minikeeper.Plan{Steps: []minikeeper.Step{{Name: "wait", Op: "wait"}}}, nil
 			},
-			err: "plan repair: step 0 (wait) has no timeout"},
+			err: "plan repair: step 0 (wait) has no timeout",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -394,14 +406,23 @@ func TestCommandSteps(t *testing.T) {
 		call commandtest.Call
 		want minikeeper.StepResult
 	}{
-		{"success", commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stdout: []byte("one\n"), Stderr: []byte("two\n")}},
-			minikeeper.StepResult{Output: "one\ntwo"}},
+		{
+			"success",
+			commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stdout: []byte("one\n"), Stderr: []byte("two\n")}},
+			minikeeper.StepResult{Output: "one\ntwo"},
+		},
 		{"silence", commandtest.Call{Want: "fix -v all"}, minikeeper.StepResult{}},
-		{"failure", commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stderr: []byte("fix: trying\nfix: no way\n"), Exit: 75}},
-			minikeeper.StepResult{Output: "fix: trying\nfix: no way", Error: "exit 75: fix: no way"}},
+		{
+			"failure",
+			commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stderr: []byte("fix: trying\nfix: no way\n"), Exit: 75}},
+			minikeeper.StepResult{Output: "fix: trying\nfix: no way", Error: "exit 75: fix: no way"},
+		},
 		{"silent failure", commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Exit: 1}}, minikeeper.StepResult{Error: "exit 1"}},
-		{"did not run", commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stdout: []byte("half")}, Err: errors.New("run fix: killed")},
-			minikeeper.StepResult{Output: "half", Error: "run fix: killed"}},
+		{
+			"did not run",
+			commandtest.Call{Want: "fix -v all", Give: minikeeper.Result{Stdout: []byte("half")}, Err: errors.New("run fix: killed")},
+			minikeeper.StepResult{Output: "half", Error: "run fix: killed"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

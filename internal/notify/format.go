@@ -2,6 +2,7 @@ package notify
 
 import (
 	"html/template"
+	"slices"
 	"strings"
 
 	"github.com/slack-go/slack"
@@ -103,7 +104,7 @@ func (l letter) blocks() []slack.Block {
 	if len(asked) == 0 {
 		asked = []string{"Nothing."}
 	}
-	list = append(list, titled("What is asked of you", append(asked[:len(asked):len(asked)], l.commands...)))
+	list = append(list, titled("What is asked of you", append(slices.Clip(asked), l.commands...)))
 	footer := slack.NewTextBlockObject(slack.PlainTextType, clip(l.footer, slackHeader), false, false)
 	return append(list, slack.NewContextBlock("", footer))
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -161,7 +162,8 @@ func (f *fake) offers() int {
 	return f.offered
 }
 
-func down(string) error      { return &notify.Failure{Err: errors.New("connection refused"), Channel: true} }
+func down(string) error { return &notify.Failure{Err: errors.New("connection refused"), Channel: true} }
+
 func tooLong(string) error   { return &notify.Failure{Err: errors.New("too long"), Permanent: true} }
 func postponed(string) error { return &notify.Failure{Err: errors.New("451 later")} }
 
@@ -170,7 +172,7 @@ func numbered(id int64, labels ...string) minikeeper.Event {
 	for i := 0; i < len(labels); i += 2 {
 		e.Alert.Labels[labels[i]] = labels[i+1]
 	}
-	e.Alert.Name, e.Key = e.Alert.Labels["alertname"], fmt.Sprint(id)
+	e.Alert.Name, e.Key = e.Alert.Labels["alertname"], strconv.FormatInt(id, 10)
 	return e
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/textproto"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,12 +111,7 @@ func (m *Mail) logIn(client *smtp.Client, host string) error {
 	ok, offered := client.Extension("AUTH")
 	mechanisms := strings.Fields(strings.ToUpper(offered))
 	has := func(name string) bool {
-		for _, m := range mechanisms {
-			if m == name {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(mechanisms, name)
 	}
 	var auth smtp.Auth
 	switch {

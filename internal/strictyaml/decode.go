@@ -45,11 +45,11 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) {
 	if !d.within(n) {
 		return
 	}
-	if raw, ok := v.Addr().Interface().(*Raw); ok {
+	if raw, ok := reflect.TypeAssert[*Raw](v.Addr()); ok {
 		d.raw(n, raw)
 		return
 	}
-	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if t, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		d.text(n, t)
 		return
 	}
@@ -58,7 +58,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Elem())
 	case reflect.Struct:
-		if t, ok := v.Addr().Interface().(Defaulter); ok {
+		if t, ok := reflect.TypeAssert[Defaulter](v.Addr()); ok {
 			t.SetDefaults()
 		}
 		if d.is(n, yaml.MappingNode, "a block of keys") {

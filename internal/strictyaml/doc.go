@@ -21,8 +21,8 @@ type Expansion struct {
 	Value   string // what it came to, which may be a secret
 }
 
-// Key, as the last element of a path, stands for the key itself rather than
-// for its value.
+// Key is a name that stands, as the last element of a path, for the key itself
+// rather than for its value.
 type Key string
 
 // Problem returns a problem at the value that path leads to. Elements of path

@@ -128,8 +128,8 @@ func TestProblems(t *testing.T) {
 		{"unknown alias", "name: *x", "f.yml:1:1: not valid YAML: unknown anchor 'x' referenced"},
 		{"alias in itself", "tree: &t {down: [*t]}", "f.yml:1:7: more than 100 levels of nesting"},
 		{"wrong behind an anchor", "lone: &j {every: x}\nlist: [*j, *j]", `f.yml:1:18: every wants a duration such as 30m, 1h30m or 7d, not "x"`},
-		{"all at once", "nmae: a\nport: x\nlone: {every: 3}\n", strings.Join([]string{
-			`f.yml:1:1: unknown key "nmae" (have after, count, jobs, limit, list, lone, max, name, on, port, ratio, raw, tags, tree, wait)`,
+		{"all at once", "nam: a\nport: x\nlone: {every: 3}\n", strings.Join([]string{
+			`f.yml:1:1: unknown key "nam" (have after, count, jobs, limit, list, lone, max, name, on, port, ratio, raw, tags, tree, wait)`,
 			`f.yml:2:7: port wants a whole number, not "x"`,
 			`f.yml:3:15: every wants a duration such as 30m, 1h30m or 7d, not "3"`,
 		}, "\n")},
@@ -344,7 +344,7 @@ func TestUnreadableTypes(t *testing.T) {
 			t.Error("a target that is no pointer to a struct is accepted")
 		}
 	}()
-	strictyaml.Decode("f.yml", nil, into)
+	_, _ = strictyaml.Decode("f.yml", nil, into)
 }
 
 func FuzzDecode(f *testing.F) {
@@ -368,7 +368,7 @@ func FuzzDecode(f *testing.F) {
 				t.Errorf("%v shows what a variable holds", p)
 			}
 		}
-		doc.Problem([]any{"list", 0, "to"}, "x")
+		_ = doc.Problem([]any{"list", 0, "to"}, "x")
 		if got.Raw.IsZero() {
 			return
 		}

@@ -6,6 +6,7 @@ package topology
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -84,9 +85,7 @@ func (t *Topology) Reach(name string, target minikeeper.Target) (*Topology, erro
 		return nil, fmt.Errorf("server %q is in no site (have %s)", name, strings.Join(t.names(), ", "))
 	}
 	reached := &Topology{sites: t.sites, servers: t.servers, targets: make(map[string]minikeeper.Target, len(t.targets)+1)}
-	for n, target := range t.targets {
-		reached.targets[n] = target
-	}
+	maps.Copy(reached.targets, t.targets)
 	reached.targets[name] = target
 	return reached, nil
 }

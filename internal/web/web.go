@@ -28,6 +28,7 @@ type View struct {
 	Server  string // who shows it
 	Version string
 	Now     time.Time
+	Hub     bool // it judges and repairs; a keeper only reads its machine
 
 	Sites      []Site
 	Alerts     []minikeeper.Alert // pending and firing

@@ -25,7 +25,7 @@ func busy() web.View {
 		State:       minikeeper.AlertFiring, ActiveAt: now().Add(-time.Minute),
 	}
 	return web.View{
-		Server: "hub", Version: "test", Now: now(),
+		Server: "hub", Version: "test", Now: now(), Hub: true,
 		Sites: []web.Site{{Name: "london", Servers: []web.Server{
 			{Name: "lon-mini-1", Partners: []string{"lon-mini-2"}, Health: web.Well},
 			{Name: "lon-mini-2", Partners: []string{"lon-mini-1"}, Health: web.Unwell, Alerts: []minikeeper.Alert{drift}},
@@ -48,8 +48,9 @@ func TestPage(t *testing.T) {
 	time.Local = time.UTC
 	t.Cleanup(func() { time.Local = local })
 	for name, view := range map[string]web.View{
-		"busy":  busy(),
-		"quiet": {Server: "lon-mini-1", Version: "test", Now: now()},
+		"busy":   busy(),
+		"quiet":  {Server: "hub", Version: "test", Now: now(), Hub: true},
+		"keeper": {Server: "lon-mini-1", Version: "test", Now: now()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := get(t, view, "/").Body.String()

@@ -23,7 +23,7 @@ const launchdBusy = 5
 // waits where launchd may still be unloading, and leaves the last word to the
 // kickstart that follows: "still refused" is output, not an error.
 func loadJob(ctx context.Context, m Machine, label, plist string) (string, error) {
-	launchctl := program(m.Postfix.Command, "launchctl")
+	launchctl := launchctl(m)
 	for attempt := 1; ; attempt++ {
 		loaded, err := jobLoaded(ctx, m, label)
 		if err != nil {

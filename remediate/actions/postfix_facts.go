@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ func isManaged(ctx context.Context, m Machine, f postfixFacts) (bool, error) {
 
 // jobLoaded asks launchd whether it knows the job called label.
 func jobLoaded(ctx context.Context, m Machine, label string) (bool, error) {
-	c := minikeeper.Command{Path: program(m.Postfix.Command, "launchctl"), Args: []string{"print", "system/" + label}}
+	c := minikeeper.Command{Path: launchctl(m), Args: []string{"print", "system/" + label}}
 	return answers(ctx, m, c, launchdNotFound)
 }
 
@@ -154,10 +155,8 @@ func answers(ctx context.Context, m Machine, c minikeeper.Command, no ...int) (b
 	if res.Exit == 0 {
 		return true, nil
 	}
-	for _, status := range no {
-		if res.Exit == status {
-			return false, nil
-		}
+	if slices.Contains(no, res.Exit) {
+		return false, nil
 	}
 	return false, exitError(c, res)
 }

@@ -195,7 +195,7 @@ func silence(t *testing.T, relay *instance.Instance) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range strings.Fields(string(out)) {
+	for field := range strings.FieldsSeq(string(out)) {
 		pid, err := strconv.Atoi(field)
 		if err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ func (reindexNBI) Describe() Description {
 		Idempotent: true,
 		Params: []Param{
 			{Name: "nbi", Doc: "the image's folder, as the label nbi has it; left out: every image that has index, or all that this server drops"},
-			{Name: "index", Doc: "the index that the image has; an image that has another one by now is left alone"},
+			{Name: "index", Doc: "the index that clashes: with nbi, the image gets another one even if this is that of its content; an image that has another one by now is left alone"},
 		},
 	}
 }
@@ -66,7 +66,7 @@ func (r reindexNBI) plan(ctx context.Context, m Machine, with map[string]string)
 	if ctx.Err() != nil { // not refused: asking again goes on where this stopped
 		return minikeeper.Plan{}, fmt.Errorf("read images: %w", context.Cause(ctx))
 	}
-	plan, err := planReindex(images, chosen, m.StateDir)
+	plan, err := planReindex(images, chosen, want.clashing(), m.StateDir)
 	if err != nil && unread != nil {
 		return minikeeper.Plan{}, fmt.Errorf("%w: %w", err, unread)
 	}

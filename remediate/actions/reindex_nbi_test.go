@@ -90,6 +90,7 @@ func TestReindexPlan(t *testing.T) {
 		{"one-image-with-its-index", two, map[string]string{"nbi": "Install.nbi", "index": "5000"}},
 		{"it-has-another-index-by-now", two, map[string]string{"nbi": "Install.nbi", "index": "5001"}},
 		{"it-has-the-decided-index", []image{{"Install.nbi", decided, "10.12"}}, map[string]string{"nbi": "Install.nbi"}},
+		{"the-decided-index-clashes", []image{{"Install.nbi", decided, "10.12"}}, map[string]string{"nbi": "Install.nbi", "index": strconv.Itoa(decided)}},
 		{"the-decided-index-is-taken", []image{{"Install.nbi", 5000, "10.12"}, {"Restore.nbi", decided, "10.13"}}, map[string]string{"nbi": "Install.nbi"}},
 		{"all-with-an-index", append(two, image{"Other.nbi", 5000, "10.11"}), map[string]string{"index": "5000"}},
 		{"two-copies", []image{{"A.nbi", 5000, "10.12"}, {"B.nbi", 5000, "10.12"}}, map[string]string{"index": "5000"}},

@@ -56,6 +56,15 @@ func (w imageWish) choose(images []nbi.Image) ([]nbi.Image, error) {
 	}
 }
 
+// clashing is the index that a named image must give up, because an image of
+// another server has it; 0 if there is none.
+func (w imageWish) clashing() int {
+	if w.nbi == "" {
+		return 0
+	}
+	return w.index
+}
+
 // imageCalled returns the one image of that name, or of that folder in any of
 // the share points.
 func imageCalled(images []nbi.Image, name string) (nbi.Image, error) {
@@ -95,15 +104,19 @@ func droppedImages(images []nbi.Image) []nbi.Image {
 
 // planReindex returns a step for each of chosen whose index is not that of its
 // content. It is pure. images are all of the server's, with the indexes that
-// are taken.
-func planReindex(images, chosen []nbi.Image, stateDir string) (minikeeper.Plan, error) {
+// are taken; clashing, if it is not 0, is taken too, by another server.
+func planReindex(images, chosen []nbi.Image, clashing int, stateDir string) (minikeeper.Plan, error) {
 	plan := minikeeper.Plan{Action: "reindex-nbi", Idempotent: true}
 	now := slices.Clone(images) // as they are after the steps so far
 	for _, image := range chosen {
 		if err := reindexable(image); err != nil {
 			return minikeeper.Plan{}, err
 		}
-		to, err := nbi.IndexFor(image.Content, nbi.Taken(now, image.NBI))
+		taken := nbi.Taken(now, image.NBI)
+		if clashing != 0 {
+			taken[clashing] = true
+		}
+		to, err := nbi.IndexFor(image.Content, taken)
 		if err != nil {
 			return minikeeper.Plan{}, refuse("%v", err)
 		}

@@ -271,10 +271,16 @@ func TestTryGoesOnWhateverHappens(t *testing.T) {
 		want       string
 	}{
 		{"success", "flush", commandtest.Call{Want: "postqueue -f"}, ""},
-		{"failure", "reload", commandtest.Call{Want: "postfix reload", Give: stopped},
-			"postfix/postfix-script: the Postfix mail system is not running\npostfix reload: exit 1; going on"},
-		{"no answer", "flush", commandtest.Call{Want: "postqueue -f", Err: errors.New("run postfix: killed")},
-			"\nrun postfix: killed; going on"},
+		{
+			"failure", "reload",
+			commandtest.Call{Want: "postfix reload", Give: stopped},
+			"postfix/postfix-script: the Postfix mail system is not running\npostfix reload: exit 1; going on",
+		},
+		{
+			"no answer", "flush",
+			commandtest.Call{Want: "postqueue -f", Err: errors.New("run postfix: killed")},
+			"\nrun postfix: killed; going on",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -318,8 +324,12 @@ func TestStopByForce(t *testing.T) {
 		{"was stopped", "", []commandtest.Call{stop, isDown}, "", ""},
 		{"hangs", "   4711\n", []commandtest.Call{stop, isUp, queue, ps("master\n"), kill, isUp, isDown}, "master 4711 was killed", ""},
 		{"hangs on a mac", "4711", []commandtest.Call{stop, isUp, queue, ps("/usr/libexec/postfix/master\n"), kill, isDown}, "master 4711 was killed", ""},
-		{"is another program", "4711", []commandtest.Call{stop, isUp, queue, ps("launchd\n")}, "",
-			`stop postfix, which does not stop by itself: process 4711, which master.pid names, is "launchd" and not a master`},
+		{
+			"is another program", "4711",
+			[]commandtest.Call{stop, isUp, queue, ps("launchd\n")},
+			"",
+			`stop postfix, which does not stop by itself: process 4711, which master.pid names, is "launchd" and not a master`,
+		},
 		{"is init", "1", []commandtest.Call{stop, isUp, queue}, "", "stop postfix, which does not stop by itself: master.pid names no process"},
 		{"is nobody", "x", []commandtest.Call{stop, isUp, queue}, "", "stop postfix, which does not stop by itself: master.pid names no process"},
 		{"cannot be killed", "4711", forever, "", "stop postfix, which does not stop by itself: master 4711 outlives SIGKILL"},
@@ -365,10 +375,16 @@ func TestLoadJob(t *testing.T) {
 		{"was still being unloaded", append(refused[:3:3], notFound, enable, bootstrap(minikeeper.Result{})), "com.example.relay is loaded", ""},
 		{"answers 5 and loads all the same", append(refused[:3:3], found), "com.example.relay is loaded", ""},
 		{"answers 5 for ever", always, "launchctl bootstrap system " + plist + ": exit 5: Bootstrap failed: 5: Input/output error; trying to start it all the same", ""},
-		{"refuses for good", []commandtest.Call{notFound, enable, bootstrap(minikeeper.Result{Exit: 1, Stderr: []byte("Not privileged\n")})},
-			"", "load launchd job: launchctl bootstrap system " + plist + ": exit 1: Not privileged"},
-		{"cannot be asked", []commandtest.Call{{Want: found.Want, Give: minikeeper.Result{Exit: 1, Stderr: []byte("usage\n")}}},
-			"", "load launchd job: launchctl print system/com.example.relay: exit 1: usage"},
+		{
+			"refuses for good",
+			[]commandtest.Call{notFound, enable, bootstrap(minikeeper.Result{Exit: 1, Stderr: []byte("Not privileged\n")})},
+			"", "load launchd job: launchctl bootstrap system " + plist + ": exit 1: Not privileged",
+		},
+		{
+			"cannot be asked",
+			[]commandtest.Call{{Want: found.Want, Give: minikeeper.Result{Exit: 1, Stderr: []byte("usage\n")}}},
+			"", "load launchd job: launchctl print system/com.example.relay: exit 1: usage",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -122,7 +123,7 @@ func TestResyncFails(t *testing.T) {
 		out  string // in the output
 	}{
 		{"unreadable", func(t *testing.T, _ *actions.Machine, o, _ string) {
-			for _, name := range strings.Fields("1 2 3 4 5 6 7") {
+			for name := range strings.FieldsSeq("1 2 3 4 5 6 7") {
 				if err := syscall.Mkfifo(o+"/pipe"+name, 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -197,9 +198,7 @@ func TestResyncKeepsToTheConfig(t *testing.T) {
 	} {
 		step := plan.Steps[0]
 		step.Args = map[string]string{}
-		for key, value := range plan.Steps[0].Args {
-			step.Args[key] = value
-		}
+		maps.Copy(step.Args, plan.Steps[0].Args)
 		change(&step)
 		if _, err := action.Do(t.Context(), m, step); err == nil {
 			t.Errorf("a step with another %s was performed", name)

@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/minikeeper/minikeeper"
 )
@@ -39,6 +40,10 @@ type Instance struct {
 	run   minikeeper.Runner
 	queue string
 }
+
+// patience bounds commands that ask postfix, or ask it to stop. It gives itself
+// five seconds before it uses force.
+const patience = 8 * time.Second
 
 // nowhere is a relay host that refuses connections.
 const nowhere = "[127.0.0.1]:1"
@@ -152,8 +157,17 @@ func freePort(ctx context.Context) (int, error) {
 // Start starts the instance and returns when it accepts mail.
 func (i *Instance) Start(ctx context.Context) error { return i.postfix(ctx, "start") }
 
-// Stop stops the instance.
-func (i *Instance) Stop(ctx context.Context) error { return i.postfix(ctx, "stop") }
+// Stop stops the instance, by force if postfix does not do it: its own commands
+// wait for ever for a master that hangs.
+func (i *Instance) Stop(ctx context.Context) error {
+	polite, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := i.postfix(polite, "stop")
+	if err == nil || !i.locked() {
+		return err
+	}
+	return i.Kill()
+}
 
 func (i *Instance) postfix(ctx context.Context, verb string) error {
 	res, err := i.run.Run(ctx, minikeeper.Command{Path: "postfix", Args: []string{"-c", i.ConfigDir, verb}})
@@ -182,7 +196,7 @@ func (i *Instance) Kill() error {
 // PID returns the process id that the instance's last master wrote down. It
 // may have ended since.
 func (i *Instance) PID() (int, error) {
-	data, err := os.ReadFile(filepath.Join(i.queue, "pid", "master.pid"))
+	data, err := os.ReadFile(i.pidFile())
 	if err != nil {
 		return 0, err
 	}
@@ -193,8 +207,26 @@ func (i *Instance) PID() (int, error) {
 	return pid, nil
 }
 
-// Alive tells whether the instance's mail system runs.
+// Alive tells whether the instance's mail system runs, be it that it hangs.
 func (i *Instance) Alive(ctx context.Context) bool {
-	res, err := i.run.Run(ctx, minikeeper.Command{Path: "postfix", Args: []string{"-c", i.ConfigDir, "status"}})
-	return err == nil && res.Exit == 0
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	res, err := i.run.Run(short, minikeeper.Command{Path: "postfix", Args: []string{"-c", i.ConfigDir, "status"}})
+	if err != nil {
+		return i.locked()
+	}
+	return res.Exit == 0
 }
+
+// locked tells whether a master holds the lock on its file, as it does for as
+// long as it lives. So a process that has its old number is never taken for it.
+func (i *Instance) locked() bool {
+	f, err := os.OpenFile(i.pidFile(), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+func (i *Instance) pidFile() string { return filepath.Join(i.queue, "pid", "master.pid") }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +54,36 @@ func TestLife(t *testing.T) {
 			t.Errorf("postfix warns of its configuration: %s", line)
 		}
 	}
+}
+
+// TestStopWhereMasterHangs stops a postfix whose master does nothing any more.
+func TestStopWhereMasterHangs(t *testing.T) {
+	i := postfixtest.Start(t, "")
+	pid, err := i.PID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) }) // it would outlive a test that fails
+	begun := time.Now()
+	if !i.Alive(t.Context()) {
+		t.Error("a master that hangs counts as gone")
+	}
+	if err := i.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 30*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	for range 100 {
+		if !i.Alive(t.Context()) {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Error("alive after stop")
 }
 
 func TestCreateRefuses(t *testing.T) {
