@@ -61,13 +61,11 @@ func TestCachingCommand(t *testing.T) {
 	if _, err := parseCacheStatus(bytes.Repeat([]byte(" "), listLimit+1)); err == nil {
 		t.Error("an endless status is read")
 	}
-	many := `{"result":{"CacheDetails":{"a":1` + strings.Repeat(`,"`+strings.Repeat("b", 10)+`":2`, 1)
-	var manySb62 strings.Builder
-	for i := range cacheNames {
-		manySb62.WriteString(`,"c` + strings.Repeat("x", i) + `":1`)
+	var many []string
+	for i := range cacheNames + 1 {
+		many = append(many, fmt.Sprintf(`"c%d":1`, i))
 	}
-	many += manySb62.String()
-	status, err := parseCacheStatus([]byte(many + `}}}`))
+	status, err := parseCacheStatus([]byte(`{"result":{"CacheDetails":{` + strings.Join(many, ",") + `}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
