@@ -83,3 +83,24 @@ func TestProbesOfKeepers(t *testing.T) {
 		}
 	}
 }
+
+// Probes that a reload adds are heard at once.
+func TestHonorAfterReload(t *testing.T) {
+	self := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `minikeeper_probe_success{probe="smtp",target="a:25",server="lon-mini-1",site="london"} 1`)
+	})
+	target := rules.ScrapeTarget{Job: "minikeeper", Handler: self, Labels: map[string]string{"server": "hub", "site": "headquarters"}}
+	s, _ := run(t, fast(rules.Inputs{Targets: []rules.ScrapeTarget{target}}))
+	eventually(t, "scrape", func() bool { return holds(t, s, `up{server="hub"} == 1`) })
+	if holds(t, s, `minikeeper_probe_success`) {
+		t.Error("a process without probes is believed about another server")
+	}
+	target.Honor = true
+	if err := s.Reload(t.Context(), rules.Inputs{Targets: []rules.ScrapeTarget{target}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "probe", func() bool { return holds(t, s, `minikeeper_probe_success{server="lon-mini-1",site="london"} == 1`) })
+	if !holds(t, s, `up{server="hub",instance="self"} == 1`) {
+		t.Error("the process itself is not called by its name any more")
+	}
+}

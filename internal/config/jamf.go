@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"net/url"
+	"time"
+)
 
 // Jamf is a Jamf Pro server that is read.
 type Jamf struct {
@@ -25,8 +29,8 @@ func (c *checker) checkJamf() {
 	if j == nil {
 		return
 	}
-	if c.require(at("jamf", "url"), "jamf has no url") {
-		c.checkBase(at("jamf", "url"), j.URL)
+	if c.require(at("jamf", "url"), "jamf has no url") && c.checkBase(at("jamf", "url"), j.URL) && inTheClear(j.URL) {
+		c.bad(at("jamf", "url"), "http would send the password in the clear: use https")
 	}
 	if c.require(at("jamf", "user"), "jamf has no user") && j.User == "" {
 		c.bad(at("jamf", "user"), "user wants a name")
@@ -37,4 +41,14 @@ func (c *checker) checkJamf() {
 	c.relative(&j.PasswordFile, &j.CAFile)
 	c.duration(at("jamf", "every"), "every", j.Every, Duration(time.Second))
 	c.duration(at("jamf", "timeout"), "timeout", j.Timeout, Duration(100*time.Millisecond))
+}
+
+// inTheClear tells whether what is sent to base can be read on the way.
+func inTheClear(base string) bool {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme == "https" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !ip.IsLoopback()
 }
