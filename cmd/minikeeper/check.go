@@ -151,6 +151,8 @@ func checkConfig(file string) (string, error) {
 		}
 		problems = append(problems, err)
 	}
+	_, err = loadModules(cfg)
+	problems = append(problems, err)
 	remedies, err := loadRemedies(cfg)
 	problems = append(problems, err)
 	if err := errors.Join(problems...); err != nil {

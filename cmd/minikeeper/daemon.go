@@ -20,6 +20,7 @@ import (
 	"github.com/minikeeper/minikeeper/internal/access"
 	"github.com/minikeeper/minikeeper/internal/config"
 	"github.com/minikeeper/minikeeper/internal/keeper"
+	"github.com/minikeeper/minikeeper/internal/snmp"
 	"github.com/minikeeper/minikeeper/internal/web"
 )
 
@@ -51,7 +52,8 @@ type daemon struct {
 
 	guard  *access.Guard
 	keeper *keeper.Keeper
-	hub    *hub // nil without a store
+	snmp   *snmp.Scraper // nil where nothing is asked over SNMP
+	hub    *hub          // nil without a store
 	server *exporter.Server
 	addr   net.Addr
 
@@ -91,6 +93,9 @@ func (d *daemon) open(ctx context.Context, cfg *config.Config) error {
 		if d.hub, err = newHub(ctx, cfg, d); err != nil {
 			return err
 		}
+	}
+	if d.snmp, err = newScraper(cfg); err != nil {
+		return wrongAsk(err)
 	}
 	e, err := newExporter(cfg, d.sources(), d.log)
 	if err != nil {
@@ -161,6 +166,9 @@ func (d *daemon) Close() error {
 	if d.keeper != nil {
 		errs = append(errs, d.keeper.Close(ctx))
 	}
+	if d.snmp != nil {
+		errs = append(errs, d.snmp.Close())
+	}
 	if d.hub != nil {
 		errs = append(errs, d.hub.Close())
 	}
@@ -196,6 +204,9 @@ func (d *daemon) collect(ctx context.Context, names ...string) ([]minikeeper.Mea
 // sources are the parts of the daemon that export metrics of their own.
 func (d *daemon) sources() map[string]exporter.Entry {
 	sources := map[string]exporter.Entry{"config": {Source: &d.reloads}}
+	if d.snmp != nil {
+		sources["snmp"] = exporter.Entry{Source: d.snmp}
+	}
 	if d.hub != nil {
 		maps.Copy(sources, d.hub.sources())
 	}

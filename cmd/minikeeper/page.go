@@ -32,6 +32,9 @@ func (d *daemon) allRoutes() ([]exporter.Route, error) {
 		{Pattern: "/api/v1/collect", Role: access.Operate, Handler: orders, Stream: true},
 		d.probeRoute(),
 	}, d.routes...)
+	if d.snmp != nil {
+		routes = append(routes, snmpRoute(d.snmp, d.log))
+	}
 	if d.hub == nil {
 		return routes, nil
 	}

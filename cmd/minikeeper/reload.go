@@ -40,6 +40,10 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	modules, err := loadModules(cfg)
+	if err != nil {
+		return err
+	}
 	e, err := newExporter(cfg, d.sources(), d.log)
 	if err != nil {
 		return err
@@ -53,6 +57,9 @@ func (d *daemon) reload(ctx context.Context) error {
 	if err := errors.Join(d.guard.Set(policy), d.keeper.Configure(machine(cfg), cfg.Actions.Allow)); err != nil {
 		e.Close()
 		return err
+	}
+	if d.snmp != nil {
+		d.snmp.Set(modules)
 	}
 	d.cfg.Store(cfg)
 	d.exporter.Store(e)
@@ -73,6 +80,7 @@ func fixed(was, is *config.Config) error {
 	note("data_dir", was.DataDir != is.DataDir)
 	note("server", was.Server != is.Server)
 	note("journal", was.Journal != is.Journal)
+	note("snmp", (was.SNMP == nil) != (is.SNMP == nil))
 	note("store", (was.Store == nil) != (is.Store == nil))
 	if was.Store != nil && is.Store != nil {
 		note("store.embedded", was.Store.Embedded != is.Store.Embedded)

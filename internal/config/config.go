@@ -37,6 +37,7 @@ type Config struct {
 	Collectors *Collectors         `yaml:"collectors"`           // never nil
 	Probes     *Probes             `yaml:"probes,omitempty"`     // nil where nothing is probed
 	Jamf       *Jamf               `yaml:"jamf,omitempty"`       // nil where no Jamf server is read
+	SNMP       *SNMP               `yaml:"snmp,omitempty"`       // nil where nothing is asked over SNMP
 	Shares     []Share             `yaml:"shares,omitempty"`
 	Sites      []Site              `yaml:"sites,omitempty"`
 	Keepers    string              `yaml:"keepers"`            // ScrapeKeepers or NoKeepers
@@ -150,6 +151,7 @@ func (c *checker) parse(src []byte, env func(string) (string, bool)) {
 	c.checkSites()
 	c.checkProbes()
 	c.checkJamf()
+	c.checkSNMP()
 	c.checkHub()
 	c.checkActions()
 	c.checkNotify()

@@ -30,6 +30,7 @@ func (c *checker) checkFiles() {
 		c.exists(at("jamf", "ca_file"), "ca_file", j.CAFile)
 		c.exists(at("jamf", "password_file"), "password_file", j.PasswordFile)
 	}
+	c.checkSNMPFiles()
 	for name, ch := range c.Notify.Channels {
 		path := at("notify", "channels", name)
 		c.exists(under(path, "password_file"), "password_file", ch.PasswordFile)

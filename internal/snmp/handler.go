@@ -1,0 +1,176 @@
+package snmp
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minikeeper/minikeeper/internal/access"
+)
+
+const (
+	// timeoutHeader is how Prometheus tells how long it waits, in seconds.
+	timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
+
+	// timeoutOffset is left for rendering and the way back.
+	timeoutOffset = 500 * time.Millisecond
+
+	// patience is how long a scrape may take if nobody says so.
+	patience = 100 * time.Second
+)
+
+// Handler serves /snmp with the parameters of snmp_exporter: target, module,
+// auth, snmp_context and snmp_engineid; and strict=true, which turns anything
+// that is missing into status 500.
+//
+// Without it the answer holds the tables that are whole. A target that answers
+// nothing at all is status 500 in any case, so that `up` is 0.
+func Handler(s *Scraper, log *slog.Logger) http.Handler {
+	h := &handler{scraper: s, log: log}
+	h.texts.New = func() any { return new(Text) }
+	h.zips.New = func() any {
+		w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+		if err != nil {
+			return gzip.NewWriter(nil) // the level is valid, so this does not happen
+		}
+		return w
+	}
+	return h
+}
+
+type handler struct {
+	scraper *Scraper
+	log     *slog.Logger
+	texts   sync.Pool // of *Text
+	zips    sync.Pool // of *gzip.Writer
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		access.Error(w, r, http.StatusMethodNotAllowed, "use GET or HEAD")
+		return
+	}
+	request, strict, err := parseRequest(r)
+	if err != nil {
+		access.Error(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeLeft(r.Header))
+	defer cancel()
+	result, err := h.scraper.Scrape(ctx, request)
+	if wrong, ok := errors.AsType[*RequestError](err); ok {
+		access.Error(w, r, http.StatusBadRequest, wrong.Error())
+		return
+	}
+	if err != nil {
+		h.log.DebugContext(ctx, "SNMP session not closed cleanly", "target", request.Target, "err", err)
+	}
+	h.respond(w, r, result, strict)
+}
+
+// respond writes the samples, or says why there are none.
+func (h *handler) respond(w http.ResponseWriter, r *http.Request, result *Result, strict bool) {
+	missing := result.Err()
+	if missing != nil {
+		h.log.InfoContext(r.Context(), "SNMP scrape is not whole", "target", result.target, "read", result.Summary(), "err", result.Cause())
+	}
+	if missing != nil && !result.Answered() {
+		access.Error(w, r, http.StatusInternalServerError, result.Cause().Error())
+		return
+	}
+	text, ok := h.texts.Get().(*Text)
+	if !ok {
+		text = new(Text)
+	}
+	defer h.texts.Put(text)
+	text.Reset()
+	result.Write(text)
+	if strict {
+		if err := errors.Join(missing, result.Flaws()); err != nil {
+			access.Error(w, r, http.StatusInternalServerError, err.Error())
+			return
+		}
+	}
+	h.send(w, r, text.Bytes())
+}
+
+// send writes text, compressed if the client likes that.
+func (h *handler) send(w http.ResponseWriter, r *http.Request, text []byte) {
+	header := w.Header()
+	header.Set("Content-Type", TextType)
+	header.Set("Cache-Control", "no-store")
+	header.Add("Vary", "Accept-Encoding")
+	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		header.Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = w.Write(text) // a client that went away is no error of ours
+		return
+	}
+	header.Set("Content-Encoding", "gzip")
+	zip, ok := h.zips.Get().(*gzip.Writer)
+	if !ok {
+		return
+	}
+	defer h.zips.Put(zip)
+	zip.Reset(w)
+	_, _ = zip.Write(text)
+	_ = zip.Close()
+}
+
+// acceptsGzip tells whether the header Accept-Encoding allows gzip.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if strings.TrimSpace(coding) == "gzip" {
+			weight = strings.ReplaceAll(weight, " ", "")
+			return weight != "q=0" && !strings.HasPrefix(weight, "q=0.0")
+		}
+	}
+	return false
+}
+
+// parseRequest reads the parameters. Those that may be given once only are
+// refused twice, as by snmp_exporter.
+func parseRequest(r *http.Request) (request Request, strict bool, err error) {
+	query := r.URL.Query()
+	once := func(name string) string {
+		if len(query[name]) > 1 && err == nil {
+			err = fmt.Errorf("parameter %s is given more than once", name)
+		}
+		return query.Get(name)
+	}
+	request = Request{
+		Target: once("target"), Auth: once("auth"), Modules: query["module"],
+		Context: once("snmp_context"), EngineID: once("snmp_engineid"),
+	}
+	switch given := once("strict"); given {
+	case "", "false", "0":
+	case "true", "1":
+		strict = true
+	default:
+		err = errors.Join(err, fmt.Errorf("parameter strict wants true or false, not %q", given))
+	}
+	if request.Target == "" && err == nil {
+		err = errors.New("parameter target is missing")
+	}
+	return request, strict, err
+}
+
+// timeLeft is how long a scrape may take: what the header says less what the
+// way back needs.
+func timeLeft(h http.Header) time.Duration {
+	seconds, err := strconv.ParseFloat(h.Get(timeoutHeader), 64)
+	if err != nil || !(seconds > 0 && seconds < 3600) {
+		return patience
+	}
+	told := time.Duration(seconds * float64(time.Second))
+	return max(told-timeoutOffset, told/2)
+}
