@@ -21,7 +21,8 @@ const module = "github.com/minikeeper/minikeeper"
 var mayImport = map[string][]string{
 	".":                            {},
 	"collectors":                   {".", "delta", "internal/dns", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
-	"delta":                        {},
+	"delta":                        {"delta/manifest"},
+	"delta/manifest":               {},
 	"exporter":                     {".", "collectors", "internal/access"},
 	"remediate":                    {".", "internal/calendar", "internal/matcher", "internal/strictyaml"},
 	"remediate/actions":            {".", "delta", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},

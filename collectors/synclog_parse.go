@@ -1,93 +1,25 @@
 package collectors
 
 import (
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A syncRun is one run of rsync as its log shows it.
-type syncRun struct {
-	start     time.Time // zero if the log has no times
-	began     bool      // rsync printed something of it
-	summary   bool      // it closed with a summary
-	rehearsed bool      // --dry-run: nothing was copied
-
-	sent, received, total, speedup syncNumber
-	rate                           syncNumber
-	exit                           *int // of rsync, where the log has it
-	stated                         bool // exit is what the script wrote down
-	complained                     bool // it printed errors
-}
-
-// A syncNumber is a number that rsync printed.
-type syncNumber struct {
-	value float64
-	known bool
-	whole bool // printed without decimals
-	about bool // rounded: printed with a unit, such as 5.10M
-}
-
-// vanished is the exit code for files that went away while they were listed,
-// which is harmless.
-const vanished = 24
-
-// finished tells whether the run came to its end. One without -v prints
-// nothing; then the script knows.
-func (r syncRun) finished() bool {
-	return r.summary || r.stated && r.exit != nil && (*r.exit == 0 || *r.exit == vanished)
-}
-
-// failed tells whether the log says that the run failed. What the script wrote
-// down as exit code counts more than single complaints.
-func (r syncRun) failed() bool {
-	switch {
-	case r.exit == nil:
-		return r.complained
-	case *r.exit == 0 || *r.exit == vanished:
-		return r.complained && !r.stated
-	default:
-		return true
-	}
-}
-
-// duration is how long the run took. rsync prints a rate and not the time:
-// bytes / (0.5 + whole seconds) in Samba's rsync, with two decimals, and
-// bytes / seconds in openrsync, with none.
-func (r syncRun) duration() (seconds float64, known bool) {
-	bytes := r.sent.value + r.received.value
-	if !r.sent.known || !r.received.known || !r.rate.known || r.rate.value <= 0 || bytes <= 0 {
-		return 0, false
-	}
-	seconds = bytes / r.rate.value
-	if r.rate.about || !r.rate.whole {
-		seconds = math.Round(seconds - 0.5)
-	}
-	return max(seconds, 0), true
-}
-
 // A syncParser finds runs in logs.
 type syncParser struct {
-	zone              *time.Location // of the times in them
-	sent, total       *regexp.Regexp
-	logged            *regexp.Regexp // what --log-file puts before each line
-	code, exit, error *regexp.Regexp
-	date              *regexp.Regexp
+	zone        *time.Location // of the times in them
+	code, wrong *regexp.Regexp // rsync's exit code, and its complaints
+	date        *regexp.Regexp // what date(1) prints
 }
 
 func newSyncParser(zone *time.Location) *syncParser {
-	const number = `([0-9][0-9.,]*[KMGTP]?)`
 	return &syncParser{
-		zone:   zone,
-		sent:   regexp.MustCompile(`sent ` + number + `(?: bytes| B)\s+received ` + number + `(?: bytes| B)(?:\s+` + number + ` bytes/sec)?`),
-		total:  regexp.MustCompile(`total size(?: is)? ` + number + `(?:\s+speedup is ([0-9][0-9.,]*))?(\s+\((?:DRY RUN|BATCH ONLY)\))?`),
-		logged: regexp.MustCompile(`^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[\d+\] (.*)$`),
-		code:   regexp.MustCompile(`rsync (?:error|warning): .{1,300}? \(code (\d{1,3})\)`),
-		exit:   regexp.MustCompile(`(?i)^\W{0,3}(?:rsync )?exit(?:ed)?(?: with)?(?: status| code)?\s*[:=]?\s*(\d{1,3})\W{0,3}$`),
-		error:  regexp.MustCompile(`(?:^|\.\.\. ?)(?:rsync: |rsync error: |rsync\(\d+\): error: |rsync: error: )|rsync: .{1,300}? failed: [^()]{1,100} \(\d+\)`),
-		date:   regexp.MustCompile(`^(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d) (?:[A-Z0-9+-]{1,6} )?(\d{4})$`),
+		zone:  zone,
+		code:  regexp.MustCompile(`rsync (?:error|warning): .{1,300}? \(code (\d{1,3})\)`),
+		wrong: regexp.MustCompile(`(?:^|\.\.\. ?)(?:rsync: |rsync error: |rsync\(\d+\): error: |rsync: error: )|rsync: .{1,300}? failed: [^()]{1,100} \(\d+\)`),
+		date:  regexp.MustCompile(`^(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d) (?:[A-Z0-9+-]{1,6} )?(\d{4})$`),
 	}
 }
 
@@ -132,15 +64,16 @@ func (p *syncParser) runs(text string, quiet bool) []syncRun {
 
 // unlogged parts a line of --log-file into its time and the rest.
 func (p *syncParser) unlogged(line string) (time.Time, string) {
-	m := p.logged.FindStringSubmatch(line)
-	if m == nil {
+	const layout = "2006/01/02 15:04:05"
+	if len(line) < len(layout) {
 		return time.Time{}, line
 	}
-	at, err := time.ParseInLocation("2006/01/02 15:04:05", m[1], p.zone)
-	if err != nil {
+	at, err := time.ParseInLocation(layout, line[:len(layout)], p.zone)
+	process, rest, ok := strings.Cut(line[len(layout):], "] ")
+	if err != nil || !ok || !strings.HasPrefix(process, " [") {
 		return time.Time{}, line
 	}
-	return at, strings.TrimSpace(m[2])
+	return at, strings.TrimSpace(rest)
 }
 
 // begins knows the first line of a run with -v.
@@ -162,24 +95,36 @@ func (p *syncParser) read(line string, run *syncRun, closed func(another bool)) 
 	if begins(line) {
 		run.began = true
 	}
-	if m := lastMatch(p.sent, around(line, " received ")); m != nil {
+	if words, ok := closing(around(line, " received "), "sent", "#", "*", "received", "#", "*"); ok {
 		if run.summary {
 			closed(true) // a run without -v begins with nothing
 		}
 		run.began, run.summary = true, true
-		run.sent, run.received, run.rate = syncCount(m[1]), syncCount(m[2]), syncRate(m[3])
+		run.sent, run.received = syncCount(words[1]), syncCount(words[4])
+		if len(words) > 7 && words[7] == "bytes/sec" {
+			run.rate = syncRate(words[6])
+		}
 	}
-	if m := lastMatch(p.total, around(line, "total size ")); m != nil && run.summary {
-		run.total, run.speedup = syncCount(m[1]), syncRate(m[2])
-		run.rehearsed = m[3] != ""
+	if run.summary {
+		sizes(around(line, "total size "), run)
 	}
 	p.complaints(line, run)
 }
 
+// sizes takes the second line of a summary into the run.
+func sizes(text string, run *syncRun) {
+	if words, ok := closing(text, "total", "size", "is", "#", "speedup", "is", "#"); ok {
+		run.total, run.speedup = syncCount(words[3]), syncRate(words[6])
+		run.rehearsed = len(words) > 8 && (words[7] == "(DRY" || words[7] == "(BATCH")
+	} else if words, ok := closing(text, "total", "size", "#"); ok { // --log-file
+		run.total = syncCount(words[2])
+	}
+}
+
 // complaints takes errors and exit codes into the run.
 func (p *syncParser) complaints(line string, run *syncRun) {
-	if m := p.stated(line); m != nil {
-		run.exit, run.stated = exitCode(m[1]), true
+	if code := statedExit(line); code != nil {
+		run.exit, run.stated = code, true
 		return
 	}
 	start := around(line, "rsync")
@@ -194,23 +139,35 @@ func (p *syncParser) complaints(line string, run *syncRun) {
 			return
 		}
 	}
-	if p.error.MatchString(start) || p.error.MatchString(line[:min(len(line), nearby)]) {
+	if p.wrong.MatchString(start) || p.wrong.MatchString(line[:min(len(line), nearby)]) {
 		run.began, run.complained = true, true
 	}
 }
 
-// stated finds the exit code that a script wrote down. Few lines are looked at
-// closely: a log may have hundreds of thousands.
-func (p *syncParser) stated(line string) []string {
-	if len(line) > 60 || !strings.Contains(strings.ToLower(line), "exit") {
+// statedExit finds the exit code that a script wrote down, on a line of its
+// own such as "exit code: 23" or "[exit status: 0]".
+func statedExit(line string) *int {
+	if len(line) > 60 || !strings.Contains(line, "xit") && !strings.Contains(line, "XIT") {
 		return nil
 	}
-	return p.exit.FindStringSubmatch(line)
+	words := strings.FieldsFunc(strings.ToLower(line), func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'z') })
+	if len(words) > 0 && words[0] == "rsync" {
+		words = words[1:]
+	}
+	if len(words) < 2 || words[0] != "exit" && words[0] != "exited" {
+		return nil
+	}
+	for _, word := range words[1 : len(words)-1] {
+		if word != "with" && word != "status" && word != "code" {
+			return nil
+		}
+	}
+	return exitCode(words[len(words)-1])
 }
 
 func exitCode(digits string) *int {
 	n, err := strconv.Atoi(digits)
-	if err != nil || n > 255 {
+	if err != nil || n > 255 || len(digits) > 3 {
 		return nil
 	}
 	return &n
@@ -229,17 +186,27 @@ func around(line, word string) string {
 	return line[max(at-nearby, 0):min(at+nearby, len(line))]
 }
 
-// lastMatch is what the last match of re in text captured. What comes before
-// it on a line may be names of files.
-func lastMatch(re *regexp.Regexp, text string) []string {
-	if text == "" {
-		return nil
+// closing returns the words of text from the last place on where they are as
+// wanted: # stands for a number, * for any word. What comes before on a line
+// may be names of files.
+func closing(text string, wanted ...string) (words []string, ok bool) {
+	words = strings.Fields(text)
+	for i := len(words) - len(wanted); i >= 0; i-- {
+		if fits(words[i:], wanted) {
+			return words[i:], true
+		}
 	}
-	all := re.FindAllStringSubmatch(text, -1)
-	if len(all) == 0 {
-		return nil
+	return nil, false
+}
+
+func fits(words, wanted []string) bool {
+	for i, want := range wanted {
+		digit := words[i][0] >= '0' && words[i][0] <= '9'
+		if want != "*" && want != words[i] && (want != "#" || !digit) {
+			return false
+		}
 	}
-	return all[len(all)-1]
+	return true
 }
 
 // timestamp reads a line that is a time and nothing else, as scripts write it
@@ -248,8 +215,12 @@ func (p *syncParser) timestamp(line string) (time.Time, bool) {
 	if len(line) < len("15:04:05 01-02-06") || len(line) > 40 || strings.Count(line, ":") < 2 {
 		return time.Time{}, false
 	}
-	if m := p.date.FindStringSubmatch(line); m != nil { // date(1); its zone is a word of many meanings
-		at, err := time.ParseInLocation("Mon Jan _2 15:04:05 2006", m[1]+" "+m[2], p.zone)
+	if line[0] < '0' || line[0] > '9' {
+		m := p.date.FindStringSubmatch(line)
+		if m == nil {
+			return time.Time{}, false
+		}
+		at, err := time.ParseInLocation("Mon Jan _2 15:04:05 2006", m[1]+" "+m[2], p.zone) // its zone is a word of many meanings
 		return at, err == nil
 	}
 	for _, layout := range []string{
@@ -261,47 +232,4 @@ func (p *syncParser) timestamp(line string) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
-}
-
-// syncCount reads a number of bytes: 1200681, 1,200,681, or 5.10M (-h).
-func syncCount(text string) syncNumber {
-	digits, unit := withoutUnit(text)
-	if unit == 1 {
-		digits = strings.NewReplacer(",", "", ".", "").Replace(digits) // no bytes are divided
-	}
-	return syncValue(digits, unit)
-}
-
-// syncRate reads a number that may have decimals: 40897.09, 4,958.75, 1234.
-func syncRate(text string) syncNumber {
-	digits, unit := withoutUnit(text)
-	return syncValue(digits, unit)
-}
-
-// withoutUnit parts 5.10M into 5.10 and a million. That -hh counts in 1024s
-// cannot be told from what it prints.
-func withoutUnit(text string) (digits string, unit float64) {
-	digits = strings.TrimRight(text, "KMGTP")
-	unit = 1
-	if power := strings.Index("KMGTP", text[len(digits):]); power >= 0 && len(digits) < len(text) {
-		unit = math.Pow(1000, float64(power+1))
-	}
-	return strings.TrimRight(digits, ".,"), unit
-}
-
-// syncValue reads digits whose decimals, if there are any, come after the last
-// separator; one with three digits behind it parts thousands.
-func syncValue(digits string, unit float64) syncNumber {
-	last := strings.LastIndexAny(digits, ".,")
-	plain := strings.NewReplacer(",", "", ".", "")
-	whole := last < 0 || unit == 1 && len(digits)-last-1 == 3
-	text := plain.Replace(digits)
-	if !whole {
-		text = plain.Replace(digits[:last]) + "." + digits[last+1:]
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsInf(n*unit, 0) {
-		return syncNumber{}
-	}
-	return syncNumber{value: n * unit, known: true, whole: whole, about: unit != 1}
 }

@@ -99,7 +99,7 @@ func TestSyncLogIsReadFromItsEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			writeScenario(t, root, "sync.log", []byte("2026-01-01 22:00:00\nreceiving file list ... done "+filling+run))
+			writeScenario(t, root, "sync.log", []byte("2026-01-01 22:00:00\nreceiving file list ... done "+filling+" "+run))
 			start := time.Now()
 			got := readSyncLogs(t, root, lastWritten, "/sync.log")
 			if !strings.Contains(got, synclogTotal+`{file="/sync.log"} 50`) || !strings.Contains(got, synclogTimestamp+`{file="/sync.log"} 1.7689104e+09`) {
@@ -194,6 +194,22 @@ func TestSyncNumbers(t *testing.T) {
 		}
 		if got := syncRate(tt.text); got.value != tt.rate || !got.known {
 			t.Errorf("%s as a rate is %+v, want %v", tt.text, got, tt.rate)
+		}
+	}
+}
+
+// What scripts write down as exit codes, and what only looks like it.
+func TestStatedExitCodes(t *testing.T) {
+	for line, want := range map[string]int{
+		"[exit status: 12]": 12, "rsync exit code: 0": 0, "Exited with status 23": 23, "exit=255": 255, "EXIT CODE 24.": 24,
+		"exit": -1, "exit 256": -1, "exit code of 7": -1, "no exit 5": -1, "exit 5 files": -1, "exit code 0005": -1, "": -1,
+	} {
+		got := -1
+		if code := statedExit(line); code != nil {
+			got = *code
+		}
+		if got != want {
+			t.Errorf("%q: %d, want %d", line, got, want)
 		}
 	}
 }

@@ -123,11 +123,14 @@ type Options struct {
 // A Phase is a part of the work.
 type Phase string
 
-// The phases, in their order. Compare has the first only.
+// The phases: of Compare the first, of Sync the first three in their order, of
+// Ingest and Scrub their own.
 const (
 	PhaseCompare Phase = "compare"
 	PhaseCopy    Phase = "copy"
 	PhaseDelete  Phase = "delete"
+	PhaseIngest  Phase = "record"
+	PhaseScrub   Phase = "scrub"
 )
 
 // Progress is how far a phase is.
