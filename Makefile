@@ -16,7 +16,7 @@ demo: build ## break a small site and watch it heal
 	bin/minikeeper demo --once
 
 test: peers ## every test; installs the Debian packages that they talk to, where it can
-	$(GO) test $(RACE) -shuffle=on ./...
+	PATH="$(CURDIR)/bin/peers:$$PATH:/usr/sbin:/sbin" $(GO) test $(RACE) -shuffle=on ./...
 
 peers: # the programs that tests talk to, where this machine lets us install them
 	@scripts/peers.sh
