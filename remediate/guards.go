@@ -110,7 +110,11 @@ func paused(c Case, v View, _ time.Time) *Refusal {
 			p.Scope == PauseServer && p.Name == c.Server.Name ||
 			p.Scope == PauseSite && p.Name == c.Server.Site
 		if hit {
-			return refuse(GatePaused, "%s paused %s", p.Who, strings.TrimSpace(string(p.Scope)+" "+p.Name))
+			why := ""
+			if p.Reason != "" {
+				why = ": " + p.Reason
+			}
+			return refuse(GatePaused, "%s paused %s%s", p.Who, strings.TrimSpace(string(p.Scope)+" "+p.Name), why)
 		}
 	}
 	return nil
