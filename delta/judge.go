@@ -172,7 +172,10 @@ func (p *pass) judge(was, e *manifest.Entry) deed {
 		return keep
 	}
 	touched := was.Ctime != e.Ctime || was.Inode != e.Inode || was.Mode != e.Mode
-	due := p.scrub && was.Verified < p.before
+	due := p.scrub && was.Verified < p.before && (p.quota == 0 || p.spent < p.quota)
+	if due {
+		p.spent += was.Size
+	}
 	if due || touched && p.ingest {
 		return verify
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"github.com/minikeeper/minikeeper/delta/manifest"
@@ -38,6 +37,7 @@ type pass struct {
 	scrub  bool   // read what was last read before a time
 	before int64  // in Unix seconds
 	quota  int64  // of bytes to scrub; 0 is no bound
+	spent  int64  // of it
 	accept string // a path to read as if it had changed
 
 	rules   rules
@@ -157,7 +157,7 @@ func (p *pass) phase() Phase {
 // choose lowers the time before which files are read again, so that about quota
 // bytes are.
 func (p *pass) choose() error {
-	const step = 600 // seconds: so long ago is the same as a little longer
+	const step = 60 // seconds: so long ago is the same as a little longer
 	bytes := make(map[int64]int64)
 	p.old.Rewind()
 	for {
@@ -173,7 +173,7 @@ func (p *pass) choose() error {
 		}
 	}
 	due := int64(0)
-	for at := range mapsKeysSorted(bytes) {
+	for _, at := range slices.Sorted(maps.Keys(bytes)) {
 		if due += bytes[at]; due >= p.quota {
 			p.before = min(p.before, (at+1)*step)
 			break
@@ -183,15 +183,6 @@ func (p *pass) choose() error {
 	var err error
 	p.head, err = p.nextOld()
 	return err
-}
-
-func mapsKeysSorted(m map[int64]int64) func(func(int64) bool) {
-	keys := make([]int64, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return slices.Values(keys)
 }
 
 // merge runs the stages, and writes the new record to tmp.
@@ -275,101 +266,4 @@ func (p *pass) problem(path string, err error) {
 	if len(p.report.Problems) < p.max {
 		p.report.Problems = append(p.report.Problems, Problem{Path: path, Err: cause(err)})
 	}
-}
-
-// A stateFile is the file of a record, with the lock that this process holds on it.
-type stateFile struct {
-	path string
-	lock *os.File
-	old  *os.File // nil if there is none
-}
-
-// openState locks the state file at path, which must not lie in the tree at root.
-func openState(path string, root *dir) (*stateFile, error) {
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make folder of the record: %w", err)
-	}
-	if err := outside(folder, root); err != nil {
-		return nil, err
-	}
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the record: %w", err)
-	}
-	s := &stateFile{path: path, lock: lock}
-	_, err = retry(func() (int, error) { return 0, unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		s.close()
-		return nil, ErrRecordLocked
-	}
-	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("lock the record: %w", err)
-	}
-	if s.old, err = os.Open(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.close()
-		return nil, fmt.Errorf("open the record: %w", err)
-	}
-	return s, nil
-}
-
-// outside refuses a folder that is the tree at root or lies below it.
-func outside(folder string, root *dir) error {
-	d, err := openRoot(folder)
-	if err != nil {
-		return err
-	}
-	defer d.release()
-	st, err := root.self()
-	if err != nil {
-		return err
-	}
-	inside, err := liesWithin(d, st.id)
-	if err == nil && inside {
-		err = ErrStateInside
-	}
-	return err
-}
-
-// create makes the file that is to replace the record. Since the lock is ours, what is
-// there under its name is what a process left that was killed.
-func (s *stateFile) create() (*os.File, error) {
-	f, err := os.OpenFile(s.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("write the record: %w", err)
-	}
-	return f, nil
-}
-
-// replace makes tmp durable and puts it in the place of the record.
-func (s *stateFile) replace(tmp *os.File) error {
-	if err := tmp.Sync(); err != nil {
-		return fmt.Errorf("write the record: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), s.path); err != nil {
-		return fmt.Errorf("replace the record: %w", err)
-	}
-	d, err := openRoot(filepath.Dir(s.path))
-	if err != nil {
-		return err
-	}
-	defer d.release()
-	return d.sync()
-}
-
-// discard removes tmp unless it has become the record.
-func (s *stateFile) discard(tmp *os.File) error {
-	err := tmp.Close()
-	if removed := os.Remove(tmp.Name()); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
-		err = errors.Join(err, removed)
-	}
-	return err
-}
-
-func (s *stateFile) close() {
-	if s.old != nil {
-		_ = s.old.Close() // it was only read
-	}
-	_ = s.lock.Close() // that is what unlocks it
 }

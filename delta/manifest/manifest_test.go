@@ -279,6 +279,7 @@ func TestKeep(t *testing.T) {
 		},
 		"the last is gone":     func(i int, _ *manifest.Entry) bool { return i != n-1 },
 		"a large one is gone":  func(i int, _ *manifest.Entry) bool { return i != n-3 },
+		"one is added":         func(int, *manifest.Entry) bool { return true },
 		"all are gone":         func(int, *manifest.Entry) bool { return false },
 		"only one in three is": func(i int, e *manifest.Entry) bool { return e.Kind == manifest.Dir || i%3 != 0 },
 	}
@@ -307,6 +308,13 @@ func TestKeep(t *testing.T) {
 					err = w.Add(&changed)
 				}
 				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "one is added" {
+				added := file("zz", 1)
+				want = append(want, added)
+				if err := w.Add(&added); err != nil {
 					t.Fatal(err)
 				}
 			}

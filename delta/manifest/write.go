@@ -144,7 +144,8 @@ func (m *Writer) differ() {
 	old, left := m.old, m.same
 	m.old = nil
 	whole, end := 0, m.at
-	for ; whole < len(old.pages) && int64(old.pages[whole].Count) <= left; whole++ {
+	// The last page ended for want of entries: what comes may belong to it.
+	for ; whole < len(old.pages)-1 && int64(old.pages[whole].Count) <= left; whole++ {
 		left -= int64(old.pages[whole].Count)
 		end = old.pages[whole].at + old.pages[whole].length
 	}
