@@ -123,6 +123,7 @@ probes:
 		fmt.Sprintf("a number or a part [%v]", bare.Shares[0].Sync.MaxDelete),
 		fmt.Sprintf("all of them are looked at [%v]", bare.Probes.Every),
 		fmt.Sprintf("of each service [%v]", bare.Probes.Timeout),
+		fmt.Sprintf("of the Mac that asks [%s]", config.DefaultModel),
 		fmt.Sprintf("scrape or none. [%s]", bare.Keepers),
 		fmt.Sprintf("older samples are dropped [%v]", bare.Store.Embedded.Retention),
 		fmt.Sprintf("dropped beyond it [%v]", bare.Store.Embedded.Size),
