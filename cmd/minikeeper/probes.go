@@ -97,6 +97,9 @@ func probeTargets(cfg *config.Config) ([]probes.Target, error) {
 		}
 		add(config.ProbeJSS, c.URL, "", probes.JSS{Client: client, URL: u})
 	}
+	for _, c := range p.BSDP {
+		add(config.ProbeBSDP, c.Target(), c.Server, probes.BSDP{Interface: c.Interface, Address: c.Address, Model: c.Model})
+	}
 	return targets, nil
 }
 

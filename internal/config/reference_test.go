@@ -128,6 +128,7 @@ jamf: {url: "https://jss", user: a, password_file: b}
 		fmt.Sprintf("of each service [%v]", bare.Probes.Timeout),
 		fmt.Sprintf("how often it is read [%v]", bare.Jamf.Every),
 		fmt.Sprintf("of one reading [%v]", bare.Jamf.Timeout),
+		fmt.Sprintf("of the Mac that asks [%s]", config.DefaultModel),
 		fmt.Sprintf("scrape or none. [%s]", bare.Keepers),
 		fmt.Sprintf("older samples are dropped [%v]", bare.Store.Embedded.Retention),
 		fmt.Sprintf("dropped beyond it [%v]", bare.Store.Embedded.Size),

@@ -117,6 +117,7 @@ func Families() []minikeeper.Family {
 		gauge(startTLS, "Whether the mail server offers STARTTLS (1) or not (0)."),
 		gauge(byRange, "Whether the distribution point sends the right bytes of a part that is asked for (1) or not (0)."),
 		gauge(original, "Whether the file on the distribution point is the origin's (1) or not (0); absent if the origin's is not known."),
+		gauge(bsdpImage, "A NetBoot image that is offered to clients, and the address of who offers it. Always 1.", "responder", "image_id", "index", "name"),
 		gauge(healthCode, "The health code that the Jamf server gives: 0 is well; absent if it gives none."),
 	}
 }
