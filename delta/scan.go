@@ -35,7 +35,8 @@ type folder struct {
 	begun atomic.Bool
 	done  chan struct{}
 	d     *dir
-	nodes []node // not looked at, if there are more than scanLook of them
+	nodes []node
+	many  *nameList // in the place of nodes, in a large folder
 	err   error
 	cost  int64
 }
@@ -49,12 +50,21 @@ func (s *scan) readAhead(ctx context.Context) {
 		case f := <-s.hints:
 			if s.held.Load() < scanEntries && f.begun.CompareAndSwap(false, true) {
 				s.read(f)
-				f.cost = max(scanFolder, int64(len(f.nodes)))
+				f.cost = f.weight()
 				s.held.Add(f.cost)
 				close(f.done)
 			}
 		}
 	}
+}
+
+// weight is how much of what may be read ahead f takes.
+func (f *folder) weight() int64 {
+	n := len(f.nodes)
+	if f.many != nil {
+		n = len(f.many.at) / 4 // names only
+	}
+	return max(scanFolder, int64(n))
 }
 
 // read opens and lists f.
@@ -68,21 +78,11 @@ func (s *scan) read(f *folder) {
 			return
 		}
 	}
-	names, err := f.d.names()
-	if err != nil {
-		f.err = err
-		return
-	}
-	f.nodes = make([]node, 0, len(names))
-	for _, name := range names {
+	f.nodes, f.many, f.err = f.d.list(scanLook, func(name string) bool {
 		at := joinPath(f.rel, name)
-		if !isReserved(at) && s.rules.judge(name, at) == included {
-			f.nodes = append(f.nodes, node{name: name})
-		}
-	}
-	if len(f.nodes) <= scanLook {
-		f.look(f.nodes)
-	}
+		return !isReserved(at) && s.rules.judge(name, at) == included
+	})
+	f.look(f.nodes)
 }
 
 // look looks at some entries of f.
@@ -128,27 +128,11 @@ func (s *scan) consume(ctx context.Context, f *folder) error {
 		s.found(f.rel, f.err)
 		return nil
 	}
-	if len(f.nodes) > scanLook {
-		return s.pieces(ctx, f)
+	if f.many == nil {
+		return s.nodes(ctx, f, f.nodes)
 	}
-	return s.nodes(ctx, f, f.nodes)
-}
-
-// pieces consumes a large folder so that little is known of it at once.
-func (s *scan) pieces(ctx context.Context, f *folder) error {
-	names := make([]string, len(f.nodes))
-	for i, n := range f.nodes {
-		names[i] = n.name
-	}
-	f.nodes = nil
-	piece := make([]node, 0, scanLook)
-	for len(names) > 0 {
-		n := min(scanLook, len(names))
-		piece = piece[:0]
-		for _, name := range names[:n] {
-			piece = append(piece, node{name: name})
-		}
-		names = names[n:]
+	for len(f.many.at) > 0 { // so that little is known at once
+		piece := f.many.take(scanLook)
 		f.look(piece)
 		if err := s.nodes(ctx, f, piece); err != nil {
 			return err
