@@ -35,7 +35,7 @@ func BenchmarkScrub(b *testing.B) {
 	root, state := benchTree(b)
 	for b.Loop() {
 		r, err := delta.Scrub(b.Context(), root, state, delta.ScrubOptions{})
-		if err != nil || r.Totals.Corrupt > 0 {
+		if err != nil || r.Corrupt > 0 {
 			b.Fatal(err, r.Corruptions)
 		}
 		b.SetBytes(r.BytesRead)

@@ -206,8 +206,8 @@ func TestRot(t *testing.T) {
 	t.Run("is no new truth", func(t *testing.T) {
 		before := dump(t, state)
 		for range 2 {
-			if r := mustIngest(t, root, state); r.Totals.Corrupt != 2 || len(r.Corruptions) != 2 {
-				t.Errorf("ingest shows %d corrupt files: %s", r.Totals.Corrupt, corrupt(r))
+			if r := mustIngest(t, root, state); r.Corrupt != 2 || len(r.Corruptions) != 2 {
+				t.Errorf("ingest shows %d corrupt files: %s", r.Corrupt, corrupt(r))
 			}
 		}
 		before["fine"] = strings.Replace(before["fine"], "-rw-r--r--", "-rw-------", 1)

@@ -109,7 +109,7 @@ func (a *manifestAsk) pass(cmd *cobra.Command, dir string, do func(context.Conte
 // answer is the exit status of a report.
 func answer(r delta.RecordReport) error {
 	switch {
-	case r.Totals.Corrupt > 0:
+	case r.Corrupt > 0:
 		return wrongWorld(nil)
 	case r.ProblemCount > 0:
 		return cannotTell(nil)

@@ -45,7 +45,7 @@ func printRecord(w io.Writer, r delta.RecordReport, took time.Duration) error {
 	}
 	_, err := fmt.Fprintf(w, "%d files, %d folders, %d links, %s; added %d, changed %d, removed %d, stale %d; read %d files, %s; corrupt %d; %v\n",
 		r.Files, r.Dirs, r.Links, showBytes(r.Bytes), r.Added, r.Changed, r.Removed, r.Stale,
-		r.FilesRead, showBytes(r.BytesRead), r.Totals.Corrupt, took.Round(time.Millisecond))
+		r.FilesRead, showBytes(r.BytesRead), r.Corrupt, took.Round(time.Millisecond))
 	return err
 }
 

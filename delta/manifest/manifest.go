@@ -28,6 +28,7 @@ package manifest
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -56,13 +57,13 @@ const (
 type Flags uint8
 
 const (
-	// Corrupt: the file's bytes are others than its block list says, under the
-	// same size and modification time.
+	// Corrupt says that the file's bytes are others than its block list
+	// says, under the same size and modification time.
 	Corrupt Flags = 1 << iota
-	// Racy: the file was modified so shortly before it was read that a
+	// Racy says that the file was modified so shortly before it was read that a
 	// later change would not show in its times.
 	Racy
-	// Unread: the file is there, but its bytes could not be read: there is no id
+	// Unread says that the file is there, but its bytes could not be read: there is no id
 	// and no block list.
 	Unread
 
@@ -79,7 +80,7 @@ type Time struct {
 type Hash [16]byte
 
 // String is the hash in hexadecimal.
-func (h Hash) String() string { return fmt.Sprintf("%x", h[:]) }
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
 // IsZero tells whether h is no hash.
 func (h Hash) IsZero() bool { return h == Hash{} }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func file(path string, size int64) manifest.Entry {
 func blocks(n int64) manifest.Blocks {
 	var b manifest.Blocks
 	for i := range n {
-		b = b.Append(manifest.SumBlock([]byte(fmt.Sprint(i))), uint64(i))
+		b = b.Append(manifest.SumBlock([]byte(strconv.FormatInt(i, 10))), uint64(i))
 	}
 	return b
 }
@@ -104,7 +105,9 @@ func TestRoundTrip(t *testing.T) {
 	corrupt.Flags = manifest.Corrupt | manifest.Racy
 	want := []manifest.Entry{
 		file("a", 0), dir("d"), file("d/\xff\n..", 3), file("d-", manifest.BlockSize), file("e", manifest.BlockSize+1),
-		file("large", 9000*manifest.BlockSize-5), {Path: "link", Kind: manifest.Link, Target: "../\xfe"}, unread, corrupt,
+		file("large", 9000*manifest.BlockSize-5),
+		{Path: "link", Kind: manifest.Link, Target: "../\xfe"},
+		unread, corrupt,
 	}
 	r := open(t, encode(t, want))
 	got, err := readAll(r)

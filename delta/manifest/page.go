@@ -59,6 +59,7 @@ func appendEntry(b []byte, last string, e *Entry) []byte {
 		return appendString(b, e.Target)
 	case Dir:
 		return binary.AppendUvarint(b, uint64(e.Mode))
+	case File:
 	}
 	b = binary.AppendUvarint(b, uint64(e.Mode))
 	b = append(b, byte(e.Flags))
@@ -86,6 +87,7 @@ func appendCommon(b []byte, e *Entry) []byte {
 		return appendString(b, e.Target)
 	case Dir:
 		return binary.AppendUvarint(b, uint64(e.Mode&0o777))
+	case File:
 	}
 	b = binary.AppendUvarint(b, uint64(e.Mode&0o777))
 	b = binary.AppendUvarint(b, uint64(e.Size))

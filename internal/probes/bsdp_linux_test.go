@@ -146,7 +146,8 @@ func TestBSDPOnANetwork(t *testing.T) {
 				{"link", "set", "lo", "up"},
 				{"link", "add", "mk0", "type", "veth", "peer", "name", "mk1"},
 				{"addr", "add", "192.0.2.9/24", "dev", "mk0"},
-				{"link", "set", "mk0", "up"}, {"link", "set", "mk1", "up"},
+				{"link", "set", "mk0", "up"},
+				{"link", "set", "mk1", "up"},
 			} {
 				if err := exec.CommandContext(t.Context(), "ip", args...).Run(); err != nil {
 					return err
