@@ -70,7 +70,7 @@ func (p hintPart) apply(b *strings.Builder, octets []byte) (rest []byte, ok bool
 	for i := 0; i < times && len(octets) > 0; i++ {
 		chunk := octets[:min(p.length, len(octets))]
 		octets = octets[len(chunk):]
-		if !p.format1(b, chunk) {
+		if !p.write(b, chunk) {
 			return nil, false
 		}
 		if last := i == times-1; len(octets) > 0 && !(last && p.end != "") {
@@ -83,8 +83,8 @@ func (p hintPart) apply(b *strings.Builder, octets []byte) (rest []byte, ok bool
 	return octets, true
 }
 
-// format1 renders the octets of one application.
-func (p hintPart) format1(b *strings.Builder, chunk []byte) bool {
+// write renders the octets of one application.
+func (p hintPart) write(b *strings.Builder, chunk []byte) bool {
 	const digits = "0123456789ABCDEF"
 	switch p.format {
 	case 'x':

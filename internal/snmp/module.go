@@ -1,6 +1,7 @@
 package snmp
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -110,7 +111,7 @@ func compile(name string, source *snmpyml.Module) (*module, error) {
 	}
 	for _, m := range effective(source.Metrics) {
 		if err := c.metric(m); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("metric %s: %w", m.Name, err)
 		}
 	}
 	c.layouts = len(c.layout)

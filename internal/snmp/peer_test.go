@@ -40,6 +40,14 @@ const peerFile = "MINIKEEPER_SNMP_YML"
 // exporter starts snmp_exporter with files and returns the URL of its /snmp.
 func exporter(t testing.TB, files ...string) string {
 	t.Helper()
+	url, _ := startPeer(t, files...)
+	return url
+}
+
+// startPeer starts snmp_exporter and returns the URL of its /snmp and its
+// process.
+func startPeer(t testing.TB, files ...string) (url string, pid int) {
+	t.Helper()
 	testkit.Peers(t, "snmp_exporter")
 	address := freePort(t, "tcp")
 	args := []string{"--web.listen-address=" + address, "--log.level=error"}
@@ -55,12 +63,12 @@ func exporter(t testing.TB, files ...string) string {
 	base := "http://" + address
 	for range 200 {
 		if _, status := fetch(t, base+"/-/healthy"); status == http.StatusOK {
-			return base + "/snmp"
+			return base + "/snmp", cmd.Process.Pid
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("snmp_exporter does not start")
-	return ""
+	return "", 0
 }
 
 func freePort(t testing.TB, network string) string {

@@ -43,7 +43,7 @@ func New(cfg *snmpyml.Config) (*Modules, error) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Modules)) {
 		compiled, err := compile(name, cfg.Modules[name])
 		if err != nil {
-			errs = append(errs, fmt.Errorf("module %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("module %s, %w", name, err))
 		}
 		m.modules[name] = compiled
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gosnmp/gosnmp"
 
@@ -137,8 +138,10 @@ func octetString(v []byte) string {
 
 // valid replaces what is not UTF-8.
 func valid(s string) (text string, clean bool) {
-	text = strings.ToValidUTF8(s, "\uFFFD")
-	return text, len(text) == len(s)
+	if utf8.ValidString(s) {
+		return s, true
+	}
+	return strings.ToValidUTF8(s, "\uFFFD"), false
 }
 
 // dateAndTime reads DateAndTime of RFC 2579 as seconds since 1970.

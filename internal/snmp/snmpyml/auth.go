@@ -1,7 +1,6 @@
 package snmpyml
 
 import (
-	"fmt"
 	"os"
 	"strings"
 )
@@ -69,7 +68,10 @@ func (c *checker) expand(name, value string) string {
 		return v
 	})
 	for _, variable := range missing {
-		c.bad(key(name), "%s: %s", name, fmt.Sprintf("environment variable %q is not set", variable))
+		c.bad(key(name), "%s: environment variable %q is not set", name, variable)
+	}
+	if len(missing) > 0 {
+		return value // complained of once is enough
 	}
 	return filled
 }

@@ -39,6 +39,7 @@ func key(steps ...any) []any { return steps }
 
 func (c *checker) oneOf(name, value string, choices ...string) {
 	if !slices.Contains(choices, value) {
+		slices.Sort(choices)
 		c.bad(key(name), "unknown %s %q (have %s)", name, value, strings.Join(choices, ", "))
 	}
 }

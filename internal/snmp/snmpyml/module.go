@@ -100,7 +100,9 @@ func (c *checker) lookup(raw *rawLookup, known map[string]bool) Lookup {
 		return l
 	}
 	l.OID = c.oid(key("oid"), raw.OID)
-	c.oneOf("type", l.Type, append(metricTypes(), "")...)
+	if l.Type != "" {
+		c.oneOf("type", l.Type, metricTypes()...)
+	}
 	for i, source := range l.Labels {
 		if !known[source] {
 			c.bad(key("labels", i), "labels[%d]: there is no index or earlier lookup %q", i, source)
@@ -114,7 +116,9 @@ func (c *checker) extract(suffix string, raw []rawTry) Extract {
 	e := Extract{Suffix: suffix}
 	for i, t := range raw {
 		if t.Regex.Regexp == nil {
-			c.bad(key("regex_extracts", suffix, i), "regex is missing")
+			if !c.doc.Has(slices.Concat(c.path, key("regex_extracts", suffix, i, "regex"))...) {
+				c.bad(key("regex_extracts", suffix, i), "regex is missing")
+			}
 			continue
 		}
 		e.Tries = append(e.Tries, Try{Regex: t.Regex.Regexp, Value: t.Value})
