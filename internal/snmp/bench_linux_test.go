@@ -187,7 +187,7 @@ type program struct {
 // it says.
 func role(t testing.TB, what string) (pid int, lines []string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0]) // it ends with its standard input
 	cmd.Env = append(os.Environ(), roleVariable+"="+what)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

@@ -1,16 +1,19 @@
 package snmp
 
 import (
-	"compress/gzip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/minikeeper/minikeeper/internal/access"
 )
@@ -33,23 +36,35 @@ const (
 // Without it the answer holds the tables that are whole. A target that answers
 // nothing at all is status 500 in any case, so that `up` is 0.
 func Handler(s *Scraper, log *slog.Logger) http.Handler {
-	h := &handler{scraper: s, log: log}
-	h.texts.New = func() any { return new(Text) }
-	h.zips.New = func() any {
-		w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-		if err != nil {
-			return gzip.NewWriter(nil) // the level is valid, so this does not happen
-		}
-		return w
-	}
-	return h
+	return &handler{scraper: s, log: log, desks: make(chan *desk, runtime.GOMAXPROCS(0))}
 }
 
 type handler struct {
 	scraper *Scraper
 	log     *slog.Logger
-	texts   sync.Pool // of *Text
-	zips    sync.Pool // of *gzip.Writer
+
+	// Writing an answer is work for a processor, so no more are written at
+	// once than there are processors: the memory for it stays bounded however
+	// many targets are waited for.
+	desks chan *desk
+	begun sync.Once
+}
+
+// A desk is what an answer is written with.
+type desk struct {
+	text   Text
+	zip    *gzip.Writer
+	packed bytes.Buffer
+}
+
+// take waits for a desk.
+func (h *handler) take() *desk {
+	h.begun.Do(func() {
+		for range cap(h.desks) {
+			h.desks <- new(desk)
+		}
+	})
+	return <-h.desks
 }
 
 // ServeHTTP implements http.Handler.
@@ -87,42 +102,55 @@ func (h *handler) respond(w http.ResponseWriter, r *http.Request, result *Result
 		access.Error(w, r, http.StatusInternalServerError, result.Cause().Error())
 		return
 	}
-	text, ok := h.texts.Get().(*Text)
-	if !ok {
-		text = new(Text)
+	body, zipped, err := h.write(result, missing, strict, acceptsGzip(r.Header.Get("Accept-Encoding")))
+	if err != nil {
+		access.Error(w, r, http.StatusInternalServerError, err.Error())
+		return
 	}
-	defer h.texts.Put(text)
-	text.Reset()
-	result.Write(text)
-	if strict {
-		if err := errors.Join(missing, result.Flaws()); err != nil {
-			access.Error(w, r, http.StatusInternalServerError, err.Error())
-			return
-		}
-	}
-	h.send(w, r, text.Bytes())
-}
-
-// send writes text, compressed if the client likes that.
-func (h *handler) send(w http.ResponseWriter, r *http.Request, text []byte) {
 	header := w.Header()
 	header.Set("Content-Type", TextType)
 	header.Set("Cache-Control", "no-store")
 	header.Add("Vary", "Accept-Encoding")
-	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		header.Set("Content-Length", strconv.Itoa(len(text)))
-		_, _ = w.Write(text) // a client that went away is no error of ours
-		return
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if zipped {
+		header.Set("Content-Encoding", "gzip")
 	}
-	header.Set("Content-Encoding", "gzip")
-	zip, ok := h.zips.Get().(*gzip.Writer)
-	if !ok {
-		return
+	_, _ = w.Write(body) // a client that went away is no error of ours
+}
+
+// write writes the samples of result, compressed if zip says so. The error
+// is what is missing, if that is one.
+func (h *handler) write(result *Result, missing error, strict, zip bool) (body []byte, zipped bool, err error) {
+	d := h.take()
+	defer func() { h.desks <- d }()
+	d.text.Reset()
+	result.Write(&d.text)
+	if strict {
+		if err := errors.Join(missing, result.Flaws()); err != nil {
+			return nil, false, err
+		}
 	}
-	defer h.zips.Put(zip)
-	zip.Reset(w)
-	_, _ = zip.Write(text)
-	_ = zip.Close()
+	if zip {
+		if err := d.pack(); err == nil {
+			return bytes.Clone(d.packed.Bytes()), true, nil
+		}
+	}
+	return bytes.Clone(d.text.Bytes()), false, nil
+}
+
+// pack compresses the text.
+func (d *desk) pack() (err error) {
+	d.packed.Reset()
+	if d.zip == nil {
+		if d.zip, err = gzip.NewWriterLevel(&d.packed, gzip.BestSpeed); err != nil {
+			return err
+		}
+	}
+	d.zip.Reset(&d.packed)
+	if _, err := d.zip.Write(d.text.Bytes()); err != nil {
+		return err
+	}
+	return d.zip.Close()
 }
 
 // acceptsGzip tells whether the header Accept-Encoding allows gzip.

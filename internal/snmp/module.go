@@ -100,14 +100,17 @@ type compiler struct {
 	byOID   map[string]int // columns
 	byTable map[string]int
 	layout  map[string]*layout
+
+	tableNames map[string]string
 }
 
 // compile prepares source for scraping. The only thing that can be wrong with
 // what snmpyml accepts is a pattern of dates.
 func compile(name string, source *snmpyml.Module) (*module, error) {
 	c := &compiler{
-		module: &module{name: name, source: source},
+		module: &module{name: name, source: withoutMetrics(source)},
 		byOID:  make(map[string]int), byTable: make(map[string]int), layout: make(map[string]*layout),
+		tableNames: tableNames(),
 	}
 	for _, m := range effective(source.Metrics) {
 		if err := c.metric(m); err != nil {
@@ -124,6 +127,13 @@ func compile(name string, source *snmpyml.Module) (*module, error) {
 		c.plan = c.newPlan(source.Walk, source.Get)
 	}
 	return c.module, nil
+}
+
+// withoutMetrics is what a module has to remember of its source.
+func withoutMetrics(source *snmpyml.Module) *snmpyml.Module {
+	kept := *source
+	kept.Metrics = nil
+	return &kept
 }
 
 // effective returns the metrics that can have samples: of several with one OID
@@ -165,8 +175,10 @@ func (c *compiler) column(oid string, scalar bool) int {
 
 func (c *compiler) metric(source *snmpyml.Metric) error {
 	scalar := len(source.Indexes) == 0
+	kept := *source // without what the layout holds
+	kept.Indexes, kept.Lookups = nil, nil
 	m := &metric{
-		Metric: source, column: c.column(source.OID, scalar), typeColumn: -1,
+		Metric: &kept, column: c.column(source.OID, scalar), typeColumn: -1,
 		table: c.tableOf(source.OID, scalar), read: readingOf(source.Type),
 	}
 	needs := []int{m.column}
@@ -243,7 +255,9 @@ func (c *compiler) tableOf(oid string, scalar bool) int {
 			name = rest
 		}
 	}
-	name = tableName(name)
+	if known, ok := c.tableNames[name]; ok {
+		name = known
+	}
 	i, ok := c.byTable[name]
 	if !ok {
 		i = len(c.tables)

@@ -1,9 +1,8 @@
 package snmp
 
-// tableName returns what people call the table or group at oid; the OID itself
-// if they call it nothing that this program knows.
-func tableName(oid string) string {
-	names := map[string]string{
+// tableNames are what people call tables and groups, by their OIDs.
+func tableNames() map[string]string {
+	return map[string]string{
 		"1.3.6.1.2.1.1":             "system",
 		"1.3.6.1.2.1.2":             "interfaces",
 		"1.3.6.1.2.1.2.2":           "ifTable",
@@ -48,8 +47,4 @@ func tableName(oid string) string {
 		"1.3.6.1.4.1.8072.1.3.2.3":  "nsExtendOutput1Table",
 		"1.3.6.1.4.1.318.1.1.1.2.2": "upsAdvBattery",
 	}
-	if name, ok := names[oid]; ok {
-		return name
-	}
-	return oid
 }

@@ -20,23 +20,26 @@ const maxColumns = 60
 // divide finds the shares that read a table with the fewest packets, and among
 // these the fewest one after the other. It tries every number of shares.
 func divide(a appetite) []share {
-	best, least := []share(nil), 0
+	best, least := 0, 0
+	shares := make([]share, 0, len(a.sizes))
 	for count := 1; count <= len(a.sizes); count++ {
-		shares, packets, turns := a.split(count)
-		if shares == nil {
+		shares, packets, turns := a.split(shares[:0], count)
+		if len(shares) == 0 {
 			continue
 		}
 		// A turn costs a round trip, a packet costs time of the processors.
-		if cost := packets + 2*turns; best == nil || cost < least {
-			best, least = shares, cost
+		if cost := packets + 2*turns; best == 0 || cost < least {
+			best, least = count, cost
 		}
 	}
-	return best
+	shares, _, _ = a.split(shares[:0], best)
+	return shares
 }
 
-// split cuts the columns into count shares of about equal size. It returns nil
-// if a share has more columns than a request may have.
-func (a appetite) split(count int) (shares []share, packets, turns int) {
+// split cuts the columns into count shares of about equal size, and appends
+// them to shares. It returns none if a share would be more than a request or
+// a reply may have.
+func (a appetite) split(shares []share, count int) (_ []share, packets, turns int) {
 	longest := 0
 	for i := range count {
 		from, to := i*len(a.sizes)/count, (i+1)*len(a.sizes)/count

@@ -110,6 +110,17 @@ func (p *peer) known() bool {
 	return p.trip > 0 && p.backoff == 0
 }
 
+// window is how many requests may be under way at once: the farther the
+// target, the more, up to most. A near one answers as fast as it can anyway.
+func (p *peer) window(most int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trip == 0 {
+		return most
+	}
+	return min(1+int(p.trip/time.Millisecond), most)
+}
+
 // shape returns what the subtree at root was like.
 func (p *peer) shape(root string) (shape, bool) {
 	p.mu.Lock()

@@ -39,8 +39,8 @@ type job interface {
 	fail(err *Error)
 }
 
-// run does all jobs, several at once where the target is known to answer. If
-// it is not, the others wait for the first answer.
+// run does all jobs, several at once where the target is far and known to
+// answer. If it is not, the others wait for the first answer.
 func (s *Session) run(ctx context.Context, q *Query, jobs []job) {
 	var taken atomic.Int64
 	var once sync.Once
@@ -63,6 +63,9 @@ func (s *Session) run(ctx context.Context, q *Query, jobs []job) {
 		workers.Go(func() {
 			if i > 0 {
 				<-open
+				if i >= s.peer.window(s.client.limits.Window) {
+					return
+				}
 			}
 			work()
 		})

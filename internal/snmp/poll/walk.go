@@ -50,7 +50,7 @@ func (s *Session) walks(q *Query, columns []*column) []job {
 	}
 	a := appetite{
 		room: s.room(), objects: s.peer.atMost(), repeats: int(min(q.repetitions(), 255)),
-		window: s.client.limits.Window, sizes: make([]int, len(columns)),
+		window: s.peer.window(s.client.limits.Window), sizes: make([]int, len(columns)),
 	}
 	if q.MaxRepetitions < defaultRepetitions && q.MaxRepetitions > 0 {
 		a.objects = int(q.MaxRepetitions) // somebody had a reason
