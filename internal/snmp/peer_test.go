@@ -74,14 +74,14 @@ func startPeer(t testing.TB, files ...string) (url string, pid int) {
 func freePort(t testing.TB, network string) string {
 	t.Helper()
 	if network == "udp" {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0") //nolint:noctx // closed at once
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = c.Close() }()
 		return c.LocalAddr().String()
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // closed at once
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
