@@ -5,7 +5,7 @@ LINT  := $(GO) tool -modfile=tools/go.mod golangci-lint
 RACE  := $(shell command -v gcc >/dev/null 2>&1 || command -v clang >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := all
-.PHONY: all build demo test peers lint format bench fuzz golden cross current help
+.PHONY: all build demo test peers lint format bench bench-delta fuzz golden cross current help
 
 all: build lint test ## build, lint and test
 
@@ -16,7 +16,7 @@ demo: build ## break a small site and watch it heal
 	bin/minikeeper demo --once
 
 test: peers ## every test; installs the Debian packages that they talk to, where it can
-	$(GO) test $(RACE) -shuffle=on ./...
+	PATH="$(CURDIR)/bin/peers:$$PATH:/usr/sbin:/sbin" $(GO) test $(RACE) -shuffle=on ./...
 
 peers: # the programs that tests talk to, where this machine lets us install them
 	@scripts/peers.sh
@@ -31,6 +31,9 @@ format: ## rewrite the code as lint wants it
 
 bench: build ## measure, side by side where there is a peer
 	scripts/bench.sh
+
+bench-delta: build ## manifests and scrubs beside rsync, on trees that it makes
+	scripts/bench-delta.sh
 
 fuzz: ## half a minute for each fuzz target
 	scripts/fuzz.sh 30s
@@ -51,4 +54,4 @@ current: ## are the module files and generated files what they should be?
 	git diff --exit-code
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -45,6 +45,10 @@ const (
 	cachingRecorded         = "minikeeper_caching_recorded_timestamp_seconds"
 )
 
+// statusShare is the part of the remaining time that asking for the status may
+// take: a cache that hangs must leave time to read its database.
+const statusShare = 3.0 / 4
+
 // caching reads what Apple's content cache says about itself. There are two
 // sources (its status, the database of its own measurements), and each that
 // fails leaves out its own series only.
@@ -101,6 +105,8 @@ func (c caching) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
 // status asks the content cache of macOS 10.13 and later, and where there is
 // none the caching service of Server.app.
 func (c caching) status(ctx context.Context) (cacheStatus, error) {
+	ctx, cancel := partOf(ctx, statusShare)
+	defer cancel()
 	command := c.deps.Settings.Caching.Command
 	res, err := c.deps.tool(ctx, command, "AssetCacheManagerUtil", "status", "-j")
 	parse := parseCacheStatus

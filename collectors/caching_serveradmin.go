@@ -134,3 +134,12 @@ func withState(status cacheStatus) (cacheStatus, error) {
 	}
 	return status, nil
 }
+
+// unquoted takes the quotes from a word as serveradmin prints it.
+func unquoted(word string) (string, bool) {
+	inner, ok := strings.CutPrefix(word, `"`)
+	if !ok || !strings.HasSuffix(inner, `"`) {
+		return word, false
+	}
+	return strings.TrimSuffix(inner, `"`), true
+}

@@ -2,7 +2,10 @@ package collectors
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,13 +61,11 @@ func TestCachingCommand(t *testing.T) {
 	if _, err := parseCacheStatus(bytes.Repeat([]byte(" "), listLimit+1)); err == nil {
 		t.Error("an endless status is read")
 	}
-	many := `{"result":{"CacheDetails":{"a":1` + strings.Repeat(`,"`+strings.Repeat("b", 10)+`":2`, 1)
-	var manySb62 strings.Builder
-	for i := range cacheNames {
-		manySb62.WriteString(`,"c` + strings.Repeat("x", i) + `":1`)
+	var many []string
+	for i := range cacheNames + 1 {
+		many = append(many, fmt.Sprintf(`"c%d":1`, i))
 	}
-	many += manySb62.String()
-	status, err := parseCacheStatus([]byte(many + `}}}`))
+	status, err := parseCacheStatus([]byte(`{"result":{"CacheDetails":{` + strings.Join(many, ",") + `}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +211,52 @@ func TestCachingRecordedBroken(t *testing.T) {
 	got := collected(t, c, root)
 	if !strings.HasPrefix(got, cachingActive+" 1\nerror: read measurements of content cache in "+metricsDB+": ") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A cache that hangs leaves its database to be read.
+func TestCachingHangs(t *testing.T) {
+	root := t.TempDir()
+	now := time.Now().Unix() - cocoaEpoch
+	writeMetrics(t, root, metricsDB, newForm, fmt.Sprintf("INSERT INTO ZMETRIC (ZCREATIONDATE, ZBYTESPURGEDTOTAL) VALUES (%d, 5)", now-60))
+	c, err := newCaching(Deps{Run: hangs{at: "AssetCacheManagerUtil status -j"}, Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	samples, err := c.Collect(ctx)
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) || len(samples) != 2 || samples[1].Value != 5 {
+		t.Errorf("got %v and %v", samples, err)
+	}
+}
+
+// The most that a program may print, and the most that is read of a log, is
+// read or refused in bounded time and memory.
+func TestServiceParsersAreBounded(t *testing.T) {
+	syncs := newSyncParser(time.UTC)
+	for _, tt := range []struct {
+		name  string
+		parse func([]byte)
+		units []string
+	}{
+		{"status", func(b []byte) { s, _ := parseCacheStatus(b); _, _ = s.samples() }, []string{"\x00", "\n", "log\n", "[", `{"result":{"Peers":[`, `{"a":`}},
+		{"serveradmin", func(b []byte) { s, _ := parseServerAdmin(b); _, _ = s.samples() }, []string{"\x00", "\n", "caching:a:b:c = 1\n", "caching:", ":"}},
+		{"smart", func(b []byte) { _, _ = parseSmart(b, 0) }, []string{"\x00", "[", `{"device":`, `{"smartctl":{"messages":[`}},
+		{"scan", func(b []byte) { _, _ = parseSmartScan(b) }, []string{"\x00", "[", `{"devices":[`}},
+		{"sync log", func(b []byte) { _ = syncs.runs(string(b), true) }, []string{"\x00", "\n", "rsync: ", "22:00:00 11-07-26\n", "sent 1 bytes  received 2 bytes  3.00 bytes/sec\n", "total size is 5 ", "exit 1\n", "2026/01/01 22:00:00 [1] x\n"}},
+	} {
+		for _, unit := range tt.units {
+			measure(t, tt.name, tt.parse, unit, listLimit-7)
+		}
+	}
+	for _, parse := range []func([]byte){
+		func(b []byte) { _, _ = parseCacheStatus(b) },
+		func(b []byte) { _, _ = parseServerAdmin(b) },
+		func(b []byte) { _, _ = parseSmart(b, 0) },
+		func(b []byte) { _, _ = parseSmartScan(b) },
+	} {
+		measure(t, "too long", parse, "word ", 64<<20)
 	}
 }
 

@@ -44,6 +44,7 @@ func (d Deps) path(name string) string {
 // collector that it is for. Zero values are the defaults.
 type Settings struct {
 	Caching CachingSettings
+	DNS     DNSSettings
 	Disk    DiskSettings
 	Host    HostSettings
 	Launchd LaunchdSettings
@@ -52,6 +53,8 @@ type Settings struct {
 	RAID    RAIDSettings
 	Replica ReplicaSettings
 	Smart   SmartSettings
+	SyncLog SyncLogSettings
+	Updates UpdatesSettings
 }
 
 // Builtin returns the constructors of all collectors by the name that they
@@ -61,6 +64,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 	return map[string]func(Deps) (Collector, error){
 		"caching": newCaching,
 		"disk":    newDisk,
+		"dns":     newDNS,
 		"host":    newHost,
 		"launchd": newLaunchd,
 		"netboot": newNetBoot,
@@ -68,5 +72,7 @@ func Builtin() map[string]func(Deps) (Collector, error) {
 		"raid":    newRAID,
 		"replica": newReplica,
 		"smart":   newSmart,
+		"synclog": newSyncLog,
+		"updates": newUpdates,
 	}
 }

@@ -28,9 +28,14 @@ const (
 	filesystemFilesFree = "minikeeper_filesystem_files_free"
 	filesystemReadonly  = "minikeeper_filesystem_readonly"
 	filesystemContainer = "minikeeper_filesystem_container_info"
+
+	coreStorageState      = "minikeeper_corestorage_state"
+	coreStorageConversion = "minikeeper_corestorage_conversion_state"
+	coreStorageGroup      = "minikeeper_corestorage_group_state"
 )
 
-// disk reports how large and how full filesystems are.
+// disk reports how large and how full filesystems are, and whether the volumes
+// that macOS made of several disks are there.
 type disk struct {
 	deps    Deps
 	exclude patterns
@@ -55,18 +60,25 @@ func (disk) Families() []minikeeper.Family {
 		{Name: filesystemFilesFree, Type: minikeeper.Gauge, Labels: where, Help: "Files that can still be made (free inodes)."},
 		{Name: filesystemReadonly, Type: minikeeper.Gauge, Labels: where, Help: "Whether the filesystem, or every mounted volume of the container, is mounted read-only (1) or not (0)."},
 		{Name: filesystemContainer, Type: minikeeper.Gauge, Labels: []string{"container", "uuid", "volumes"}, Help: "The names of an APFS container's volumes; always 1."},
+		{Name: coreStorageState, Type: minikeeper.Gauge, Labels: []string{"volume", "state"}, Help: "Whether the CoreStorage volume is in the state (1) or not (0)."},
+		{Name: coreStorageConversion, Type: minikeeper.Gauge, Labels: []string{"volume", "state"}, Help: "Whether the conversion of the CoreStorage volume (its encryption or decryption) is in the state (1) or not (0)."},
+		{Name: coreStorageGroup, Type: minikeeper.Gauge, Labels: []string{"group", "state"}, Help: "Whether the CoreStorage volume group, such as a Fusion Drive, is in the state (1) or not (0)."},
 	}
 }
 
 // Collect implements Collector.
 func (d disk) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
 	var found []filesystem
+	var volumes []coreStorage
 	var err error
 	switch d.deps.GOOS {
 	case "linux":
 		found, err = d.mounted(ctx)
 	case "darwin":
+		var csErr error
 		found, err = d.macOS(ctx)
+		volumes, csErr = d.coreStorage(ctx)
+		err = errors.Join(err, csErr)
 	default:
 		return nil, fmt.Errorf("disk: no way to read filesystems of %q", d.deps.GOOS)
 	}
@@ -77,7 +89,7 @@ func (d disk) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
 	for _, fs := range found {
 		samples = append(samples, fs.samples()...)
 	}
-	return samples, err
+	return append(samples, coreStorageSamples(volumes)...), err
 }
 
 // A filesystem is one space that can fill up: a mounted filesystem, or an APFS

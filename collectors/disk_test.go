@@ -186,7 +186,7 @@ func TestDiskRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := newDisk(Deps{GOOS: "darwin", Run: tools{"diskutil apfs list -plist": {Stdout: data}, "mount": {}}})
+	c, err := newDisk(Deps{GOOS: "darwin", Run: tools{"diskutil apfs list -plist": {Stdout: data}, "diskutil cs list -plist": {Stdout: []byte(noCoreStorage)}, "mount": {}}})
 	if err != nil {
 		t.Fatal(err)
 	}

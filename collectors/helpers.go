@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"howett.net/plist"
 
@@ -34,6 +35,17 @@ func (d Deps) tool(ctx context.Context, command map[string]string, name string, 
 func (d Deps) output(ctx context.Context, command map[string]string, name string, args ...string) ([]byte, error) {
 	res, err := d.tool(ctx, command, name, args...)
 	return res.Stdout, err
+}
+
+// partOf returns ctx with the given part of the time that is left of it, so
+// that a source that hangs leaves time for the others. The caller has to call
+// the function that is returned with it.
+func partOf(ctx context.Context, part float64) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(part*float64(time.Until(deadline))))
 }
 
 // Bounds of the lists that parsers read: what is longer is nonsense.

@@ -55,9 +55,9 @@ func newLaunchd(d Deps) (Collector, error) {
 	if !filepath.IsAbs(s.DaemonsDir) {
 		return nil, fmt.Errorf("launchd: daemons_dir %q must be an absolute path", s.DaemonsDir)
 	}
-	for _, label := range s.Labels {
-		if !launchd.ValidLabel(label) {
-			return nil, fmt.Errorf("launchd: %q is not the label of a job", label)
+	for i, label := range s.Labels {
+		if !launchd.ValidLabel(label) || slices.Contains(s.Labels[:i], label) {
+			return nil, fmt.Errorf("launchd: %q is not the label of a job, or is given twice", label)
 		}
 	}
 	for label, file := range s.Evidence {

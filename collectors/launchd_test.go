@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,12 +138,40 @@ func TestLaunchdCountsMissedRuns(t *testing.T) {
 
 func TestLaunchdRefusesSettings(t *testing.T) {
 	for name, s := range map[string]LaunchdSettings{
-		"folder": {DaemonsDir: "LaunchDaemons"}, "flag": {Labels: []string{"-k"}}, "path": {Labels: []string{"../x"}},
+		"folder": {DaemonsDir: "LaunchDaemons"}, "flag": {Labels: []string{"-k"}}, "repeated": {Labels: []string{"a", "a"}}, "path": {Labels: []string{"../x"}},
 		"evidence": {Evidence: map[string]string{"a": "sync.log"}},
 	} {
 		if _, err := newLaunchd(Deps{Settings: Settings{Launchd: s}}); err == nil {
 			t.Errorf("a wrong %s was taken", name)
 		}
+	}
+}
+
+// What is no file, or too large to be a job's, is not read and not waited for.
+func TestLaunchdBesideOddFiles(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "Library/LaunchDaemons")
+	must(t, os.MkdirAll(dir, 0o755))
+	must(t, syscall.Mkfifo(filepath.Join(dir, "com.example.pipe.plist"), 0o644))
+	must(t, os.Symlink("/dev/zero", filepath.Join(dir, "com.example.zero.plist")))
+	must(t, os.WriteFile(filepath.Join(dir, "com.example.huge.plist"), []byte(syncPlist), 0o644))
+	must(t, os.Truncate(filepath.Join(dir, "com.example.huge.plist"), 100<<20))
+	l := launchdOf(t, Deps{Run: noTools{}, GOOS: "darwin", Root: root})
+	samples, err := l.Collect(t.Context())
+	checkSamples(t, l, samples)
+	for _, want := range []string{"com.example.pipe.plist: not a regular file", "com.example.zero.plist: not a regular file", "run launchctl"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+	valid := make(map[string]float64)
+	for _, s := range samples {
+		if s.Name == launchdValid {
+			valid[s.Label("label")] = s.Value
+		}
+	}
+	if v, ok := valid["com.example.huge"]; len(valid) != 1 || !ok || v != 0 {
+		t.Errorf("valid: %v, want com.example.huge to be not", valid)
 	}
 }
 

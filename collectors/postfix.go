@@ -26,6 +26,7 @@ const (
 	postfixMessages  = "minikeeper_postfix_queue_messages"
 	postfixBytes     = "minikeeper_postfix_queue_bytes"
 	postfixOldestAge = "minikeeper_postfix_queue_oldest_age_seconds"
+	postfixDelayed   = "minikeeper_postfix_queue_delayed_messages"
 	postfixRelayhost = "minikeeper_postfix_relayhost_info"
 )
 
@@ -58,6 +59,7 @@ func (postfixMail) Families() []minikeeper.Family {
 		gauge(postfixMessages, "Messages in the queue.", "queue"),
 		gauge(postfixBytes, "Size of the messages in the queue.", "queue"),
 		gauge(postfixOldestAge, "Age of the oldest message in the queue, 0 if it is empty.", "queue"),
+		gauge(postfixDelayed, "Messages in the queue that are delayed for this reason. One with several recipients may count for several reasons.", "reason"),
 		gauge(postfixRelayhost, "The host that mail is relayed to, empty if it goes straight to its destination. Always 1.", "relayhost"),
 	}
 }
@@ -74,6 +76,7 @@ func (p postfixMail) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
 		samples = append(samples, sample(postfixUp, bool01(up)))
 	}
 	samples = append(samples, queueSamples(queue, time.Now())...)
+	samples = append(samples, delaySamples(queue)...)
 	if queue.state == mailDown && !queue.answered && known && !up {
 		queue.err = nil // that it is down is why the queue cannot be read, and is reported
 	}
@@ -105,7 +108,7 @@ func (p postfixMail) relayhost(ctx context.Context) ([]minikeeper.Sample, error)
 // it does not name; of a part, only what it names is known.
 func queueSamples(q queueReading, now time.Time) []minikeeper.Sample {
 	totals := postfix.Totals(q.messages)
-	if q.answered && q.err == nil {
+	if q.whole() {
 		for _, name := range q.listed {
 			if _, ok := totals[name]; !ok {
 				totals[name] = postfix.Total{}
@@ -123,6 +126,19 @@ func queueSamples(q queueReading, now time.Time) []minikeeper.Sample {
 			sample(postfixBytes, float64(total.Bytes), "queue", name),
 			sample(postfixOldestAge, age.Seconds(), "queue", name),
 		)
+	}
+	return samples
+}
+
+// delaySamples counts messages by what delays them. As with the queues, a
+// class that nothing names is 0 only if the whole queue was read.
+func delaySamples(q queueReading) []minikeeper.Sample {
+	counts := postfix.Delayed(q.messages)
+	var samples []minikeeper.Sample
+	for _, reason := range postfix.Reasons() {
+		if n := counts[reason]; n > 0 || q.whole() {
+			samples = append(samples, sample(postfixDelayed, float64(n), "reason", string(reason)))
+		}
 	}
 	return samples
 }

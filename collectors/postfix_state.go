@@ -29,6 +29,9 @@ type queueReading struct {
 	err      error
 }
 
+// whole tells whether everything in the queue was read.
+func (q queueReading) whole() bool { return q.answered && q.err == nil }
+
 // queueShare is the part of the remaining time that listing the queue may
 // take: a mail system that hangs must leave time to ask after it elsewhere.
 const queueShare = 3.0 / 4

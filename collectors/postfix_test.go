@@ -223,6 +223,11 @@ func TestPostfixForReal(t *testing.T) {
 	checkValue(t, samples, "minikeeper_postfix_queue_messages", "active", 0, 0)
 	checkValue(t, samples, "minikeeper_postfix_queue_bytes", "deferred", 500, 2000)
 	checkValue(t, samples, "minikeeper_postfix_queue_oldest_age_seconds", "deferred", 0, 60)
+	for _, s := range samples { // nobody listens where the instance relays to
+		if want := bool01(s.Label("reason") == "connection_refused"); s.Name == postfixDelayed && s.Value != want {
+			t.Errorf("%v, want %v", s, want)
+		}
+	}
 	if !slices.ContainsFunc(samples, func(s minikeeper.Sample) bool { return s.Label("relayhost") == "[127.0.0.1]:1" }) {
 		t.Errorf("no relay host in %v", samples)
 	}

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/minikeeper/minikeeper"
 )
@@ -97,11 +96,8 @@ func (smart) Families() []minikeeper.Family {
 
 // Collect implements Collector.
 func (s smart) Collect(ctx context.Context) ([]minikeeper.Sample, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(smartShare*float64(time.Until(deadline))))
-		defer cancel()
-	}
+	ctx, cancel := partOf(ctx, smartShare)
+	defer cancel()
 	devices, err := s.devices(ctx)
 	if err != nil {
 		err = fmt.Errorf("find disks: %w", err)

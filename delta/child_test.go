@@ -3,6 +3,7 @@ package delta_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -31,6 +32,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// ingestChild records a folder.
+func ingestChild(root, state string) int {
+	r, err := delta.Ingest(context.Background(), root, state, delta.RecordOptions{})
+	said := answer{Copied: r.FilesRead, Deleted: r.Removed, Equal: err == nil}
+	for _, p := range r.Problems {
+		said.Problems = append(said.Problems, p.String())
+	}
+	if err := errors.Join(err, json.NewEncoder(os.Stdout).Encode(said)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	return 0
+}
+
 // child syncs as another user, and prints what came of it.
 func child(args []string) int {
 	uid, err := strconv.Atoi(args[0])
@@ -40,6 +55,9 @@ func child(args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
+	}
+	if args[1] == "ingest" {
+		return ingestChild(args[2], args[3])
 	}
 	r, err := delta.Sync(context.Background(), args[1], args[2], all())
 	said := answer{Copied: r.FilesCopied, Deleted: r.Deleted, Equal: r.Equal()}
@@ -75,10 +93,15 @@ type answer struct {
 
 func syncAs(t *testing.T, uid int, origin, replica string) *exec.Cmd {
 	t.Helper()
+	return childAs(t, uid, origin, replica)
+}
+
+func childAs(t *testing.T, uid int, args ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", childVariable, uid, origin, replica))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", childVariable, uid, strings.Join(args, " ")))
 	cmd.Stderr = os.Stderr
 	return cmd
 }

@@ -7,6 +7,10 @@
 // into a trash. Both reach every entry through the folder that holds it and
 // never follow a symbolic link, so no link leads them out of the two trees.
 //
+// [Ingest] keeps a record of a tree, a manifest as package manifest has it: a
+// hash of every block of every file. [Scrub] reads the files again and finds what
+// rotted on the disk; [Accept] takes a corrupt file's bytes for right.
+//
 // Names are bytes: they need not be UTF-8, and two spellings of one word are
 // two names. The folder .minikeeper at the root of either tree is the
 // package's own (lock, temporary files, trash) and is part of neither.
@@ -123,11 +127,14 @@ type Options struct {
 // A Phase is a part of the work.
 type Phase string
 
-// The phases, in their order. Compare has the first only.
+// The phases: of Compare the first, of Sync the first three in their order, of
+// Ingest and Scrub their own.
 const (
 	PhaseCompare Phase = "compare"
 	PhaseCopy    Phase = "copy"
 	PhaseDelete  Phase = "delete"
+	PhaseIngest  Phase = "record"
+	PhaseScrub   Phase = "scrub"
 )
 
 // Progress is how far a phase is.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/minikeeper/minikeeper/delta"
 )
@@ -96,4 +97,32 @@ func ExampleParseLimit() {
 	// Output:
 	// 100 of 3000 is 100 <nil>
 	// 5% of 3000 is 150 <nil>
+}
+
+func ExampleScrub() {
+	master, _, remove := exampleTrees()
+	defer remove()
+	state := filepath.Join(filepath.Dir(master), "state", "master.manifest")
+	ctx := context.Background()
+	long := time.Now().Add(-time.Hour) // what was written just now is read twice
+	pkg := filepath.Join(master, "Packages", "Firefox.pkg")
+	_ = errors.Join(os.Chtimes(pkg, long, long), os.Chtimes(filepath.Join(master, "Packages", "Chrome.pkg"), long, long))
+
+	recorded, err := delta.Ingest(ctx, master, state, delta.RecordOptions{})
+	fmt.Println("read", recorded.FilesRead, "files", err)
+	recorded, err = delta.Ingest(ctx, master, state, delta.RecordOptions{})
+	fmt.Println("read", recorded.FilesRead, "files", err)
+
+	// A bit flips on the disk: neither size nor time show it.
+	_ = errors.Join(os.WriteFile(pkg, []byte("version 1\x710"), 0o644), os.Chtimes(pkg, long, long))
+	scrubbed, err := delta.Scrub(ctx, master, state, delta.ScrubOptions{})
+	for _, c := range scrubbed.Corruptions {
+		fmt.Println("corrupt:", c.Path, "in blocks", c.Blocks)
+	}
+	fmt.Println("read", scrubbed.FilesRead, "files", err)
+	// Output:
+	// read 2 files <nil>
+	// read 0 files <nil>
+	// corrupt: Packages/Firefox.pkg in blocks [0]
+	// read 2 files <nil>
 }

@@ -61,6 +61,9 @@ func newRules(patterns []string) (rules, error) {
 func (r rules) judge(name, rel string) verdict {
 	match := func(patterns []string, s string) bool {
 		return slices.ContainsFunc(patterns, func(p string) bool {
+			if !strings.ContainsAny(p, `*?[\`) {
+				return p == s // nearly all of them, and much faster
+			}
 			ok, _ := path.Match(p, s) // newRules has seen that it is well-formed
 			return ok
 		})

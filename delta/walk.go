@@ -27,7 +27,8 @@ var (
 type node struct {
 	name string
 	info
-	unknown bool // it could not be looked at, and a problem says so
+	unknown bool  // it could not be looked at, and a problem says so
+	why     error // it is unknown; of scans only
 }
 
 // A listing is what a folder holds: what is part of the share, and the names

@@ -110,7 +110,11 @@ func paused(c Case, v View, _ time.Time) *Refusal {
 			p.Scope == PauseServer && p.Name == c.Server.Name ||
 			p.Scope == PauseSite && p.Name == c.Server.Site
 		if hit {
-			return refuse(GatePaused, "%s paused %s", p.Who, strings.TrimSpace(string(p.Scope)+" "+p.Name))
+			why := ""
+			if p.Reason != "" {
+				why = ": " + p.Reason
+			}
+			return refuse(GatePaused, "%s paused %s%s", p.Who, strings.TrimSpace(string(p.Scope)+" "+p.Name), why)
 		}
 	}
 	return nil
@@ -182,9 +186,9 @@ func crowded(c Case, v View, _ time.Time) *Refusal {
 	}
 	switch {
 	case total >= limit.Total:
-		return refuse(GateConcurrent, "%d runs are active, and at most %d may be", total, limit.Total)
+		return refuse(GateConcurrent, "%d of at most %d runs are active", total, limit.Total)
 	case c.Server.Site != "" && site >= limit.Site:
-		return refuse(GateConcurrent, "%d runs are active at site %s, and at most %d may be", site, c.Server.Site, limit.Site)
+		return refuse(GateConcurrent, "%d of at most %d runs are active at site %s", site, limit.Site, c.Server.Site)
 	default:
 		return nil
 	}

@@ -218,7 +218,38 @@ func targetConfig(t ScrapeTarget) (*config.ScrapeConfig, error) {
 	}
 	job.ServiceDiscoveryConfigs = discovery.Configs{discovery.StaticConfig{group}}
 	job.MetricRelabelConfigs = ownWords(t.Labels)
+	if _, forced := t.Labels["server"]; forced && !t.Honor {
+		job.MetricRelabelConfigs = append(aboutOthers(), job.MetricRelabelConfigs...)
+	}
 	return &job, nil
+}
+
+// aboutOthers drops what a target says about other servers: the services that
+// it probes there, and who takes over for whom. Under the target's own name it
+// would be wrong, and a target is not believed about anybody else.
+func aboutOthers() []*relabel.Config {
+	const said = "__tmp_said_of"
+	rule := func(change func(*relabel.Config)) *relabel.Config {
+		c := relabel.DefaultRelabelConfig
+		change(&c)
+		return &c
+	}
+	return []*relabel.Config{
+		rule(func(c *relabel.Config) {
+			c.SourceLabels, c.TargetLabel = model.LabelNames{"server"}, said
+		}),
+		rule(func(c *relabel.Config) {
+			c.SourceLabels = model.LabelNames{model.MetricNameLabel, model.ExportedLabelPrefix + "server"}
+			c.Regex = relabel.MustNewRegexp("minikeeper_(?:probe_.+|distribution_point_.+|jss_.+|server_pair_info);(.+)")
+			c.TargetLabel = said
+		}),
+		rule(func(c *relabel.Config) {
+			c.Action, c.SourceLabels, c.TargetLabel = relabel.KeepEqual, model.LabelNames{said}, "server"
+		}),
+		rule(func(c *relabel.Config) {
+			c.Action, c.Regex = relabel.LabelDrop, relabel.MustNewRegexp(said)
+		}),
+	}
 }
 
 // ownWords drops what a target must not say: what this process calls it, and

@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests talk to, where this machine lets
-# us: as root, with apt. Elsewhere it says which are missing; the tests that
-# need them are skipped, each with its reason.
+# Makes the programs ready that the tests talk to. snmp_exporter is built into
+# bin/peers. The others are Debian packages and are installed where this machine
+# lets us: as root, with apt. Elsewhere it says which are missing; the tests
+# that need them are skipped, each with its reason.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go build -modfile=tools/peers/go.mod -o bin/peers/snmp_exporter github.com/prometheus/snmp_exporter ||
+	echo "snmp_exporter cannot be built; the tests that compare with it are skipped"
 
 # package: a program it brings
 peers=(
@@ -11,7 +16,11 @@ peers=(
 	btrfs-progs:mkfs.btrfs
 	util-linux:losetup
 	rsync:rsync
-	chromium:chromium
+	smartmontools:smartctl
+	snmp:snmpget
+	snmpd:snmpd
+	e2fsprogs:mkfs.ext4
+	systemd:systemd-analyze
 )
 
 missing=()

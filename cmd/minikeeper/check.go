@@ -165,7 +165,7 @@ func checkConfig(file string) (string, error) {
 func summarize(cfg *config.Config, remedies int) string {
 	parts := []string{fmt.Sprintf("%s listens on %s", cfg.Server, cfg.Listen), fmt.Sprintf("%d collectors", len(cfg.Collectors.ByName()))}
 	if p := cfg.Probes; p != nil {
-		parts = append(parts, fmt.Sprintf("%d probes", len(p.DistributionPoints)+len(p.TCP)+len(p.SMTP)+len(p.JSS)))
+		parts = append(parts, fmt.Sprintf("%d probes", len(p.DistributionPoints)+len(p.TCP)+len(p.SMTP)+len(p.JSS)+len(p.BSDP)))
 	}
 	if n := len(cfg.Shares); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d shares", n))

@@ -121,7 +121,7 @@ func (d *daemon) listen(ctx context.Context, cfg *config.Config) error {
 		return wrongAsk(err)
 	}
 	if d.addr, err = d.server.Listen(ctx); err != nil {
-		return cannotTell(fmt.Errorf("listen on %s: %w", cfg.Listen, err))
+		return cannotTell(err)
 	}
 	return nil
 }

@@ -105,6 +105,7 @@ func demoDir(dir string) (string, func(), error) {
 // show is the site with its daemons.
 type show struct {
 	once    bool
+	passing bool // the folder goes when the demo ends
 	world   *demo.World
 	keepers []*daemon
 	hub     *daemon
@@ -119,7 +120,7 @@ func newShow(ctx context.Context, dir string, o demoOptions, log *slog.Logger) (
 	if err != nil {
 		return nil, cannotTell(err)
 	}
-	s := &show{once: o.once, world: world}
+	s := &show{once: o.once, passing: o.dir == "", world: world}
 	if err := s.startDaemons(ctx, o, log); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -269,7 +270,12 @@ func (s *show) perform(ctx context.Context, stdin io.Reader, stdout io.Writer) e
 	if err := demo.WriteTable(stdout, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\nmail: %d messages in %s\n", len(s.world.Mailbox.Mails()), filepath.Join(s.world.Dir, "mail"))
+	fmt.Fprintf(stdout, "\nmail: %d messages", len(s.world.Mailbox.Mails()))
+	if s.once && s.passing {
+		fmt.Fprintln(stdout, "; --dir FOLDER keeps them, and everything else, to look at")
+	} else {
+		fmt.Fprintln(stdout, " in", filepath.Join(s.world.Dir, "mail"))
+	}
 	if s.once {
 		if waited != nil {
 			return wrongWorld(waited)

@@ -98,7 +98,7 @@ Exit status: 0 well, 1 the world is wrong (drift, unhealed, refused by a guard),
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		newServe(), newCheck(), newCollect(), newDemo(),
-		newSNMP(), newDrift(), newSync(), newNBI(), newSegment(),
+		newSNMP(), newDrift(), newSync(), newManifest(), newNBI(), newSegment(),
 		newRemedy(), newJournal(), newNotify(),
 	)
 	return root

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -161,6 +158,7 @@ func (a *nbiAsk) read(ctx context.Context, dirs []string) ([]nbiShare, error) {
 		return nil, err
 	}
 	var shares []nbiShare
+	var all []nbi.Image
 	var errs []error
 	for _, dir := range dirs {
 		path, err := filepath.Abs(dir)
@@ -168,18 +166,33 @@ func (a *nbiAsk) read(ctx context.Context, dirs []string) ([]nbiShare, error) {
 			return nil, cannotTell(err)
 		}
 		images, err := nbi.Scan(ctx, []string{path})
-		if err == nil && !a.noHash {
-			err = a.hasher.Hash(ctx, images)
-		}
-		if err == nil {
-			err = context.Cause(ctx)
-		}
-		shares, errs = append(shares, nbiShare{dir, images}), append(errs, err)
+		shares, all, errs = append(shares, nbiShare{dir, images}), append(all, images...), append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if !a.noHash {
+		errs = append(errs, a.hash(ctx, all)) // all at once: it remembers only what it read last
+		for _, s := range shares {
+			copy(s.images, all)
+			all = all[len(s.images):]
+		}
+	}
+	if err := errors.Join(append(errs, context.Cause(ctx))...); err != nil {
 		return shares, cannotTell(err)
 	}
 	return shares, nil
+}
+
+// hash reads what images hold. It is an error if that is not known of one
+// that its server offers.
+func (a *nbiAsk) hash(ctx context.Context, images []nbi.Image) error {
+	if err := a.hasher.Hash(ctx, images); err != nil || ctx.Err() != nil {
+		return err
+	}
+	for _, i := range images {
+		if i.Offered() && i.Content == "" {
+			return fmt.Errorf("what %s holds is not known: a file of it changes while it is read", filepath.Join(i.Root, i.NBI))
+		}
+	}
+	return nil
 }
 
 // checkShares refuses what is no folder of images, or the same one twice.
@@ -203,61 +216,4 @@ func checkShares(dirs []string) error {
 		seen = append(seen, info)
 	}
 	return nil
-}
-
-func (a *nbiAsk) printImages(w io.Writer, shares []nbiShare, findings []finding) error {
-	if a.asJSON {
-		return writeJSON(w, newImagesJSON(shares, findings))
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FOLDER\tIMAGE\tINDEX\tCONTENT\tENABLED\tNAME")
-	for _, s := range shares {
-		for _, i := range s.images {
-			enabled := "no"
-			if i.Enabled {
-				enabled = "yes"
-			}
-			fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%s\n", showPath(s.dir), showPath(i.NBI), i.Index, cmp.Or(i.Content, "-"), enabled, showPath(i.Name))
-		}
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return printFindings(w, findings)
-}
-
-func printFindings(w io.Writer, findings []finding) error {
-	for _, f := range findings {
-		if _, err := fmt.Fprintln(w, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *nbiAsk) printChanges(w io.Writer, changes []change, left []finding) error {
-	if a.asJSON {
-		return writeJSON(w, newChangesJSON(changes, left, a.dryRun))
-	}
-	if len(changes) == 0 && len(left) == 0 {
-		_, err := fmt.Fprintln(w, "nothing clashes")
-		return err
-	}
-	for _, c := range changes {
-		verb := "changed"
-		switch {
-		case a.dryRun:
-			verb = "would change"
-		case c.err != nil:
-			verb = "could not change"
-		}
-		line := fmt.Sprintf("%s %s from %d to %d", verb, showPath(filepath.Join(c.dir, c.image.NBI)), c.image.Index, c.to)
-		if c.err != nil {
-			line += ": " + c.err.Error()
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return printFindings(w, left)
 }

@@ -30,6 +30,7 @@ func (d *daemon) allRoutes() ([]exporter.Route, error) {
 		{Pattern: "GET /assets/", Role: access.View, Handler: page},
 		{Pattern: "/api/v1/actions/", Role: access.Operate, Handler: orders, Stream: true},
 		{Pattern: "/api/v1/collect", Role: access.Operate, Handler: orders, Stream: true},
+		d.probeRoute(),
 	}, d.routes...)
 	if d.snmp != nil {
 		routes = append(routes, snmpRoute(d.snmp, d.log))

@@ -30,7 +30,7 @@ func probeSources(cfg *config.Config, log *slog.Logger) (map[string]exporter.Ent
 	source := probes.New(probes.Options{Timeout: time.Duration(cfg.Probes.Timeout), Log: log}, targets)
 	return map[string]exporter.Entry{
 		probesName: {Source: source, Schedule: exporter.Schedule{Every: time.Duration(cfg.Probes.Every), Timeout: source.Timeout()}},
-		"topology": {Source: topology.Pairs(probedSites(cfg, targets))},
+		"topology": {Source: topology.Pairs(probedSites(cfg, targets)), Schedule: exporter.Schedule{Every: time.Duration(cfg.Probes.Every)}},
 	}, nil
 }
 
@@ -96,6 +96,9 @@ func probeTargets(cfg *config.Config) ([]probes.Target, error) {
 			return nil, fmt.Errorf("probe: %w", err)
 		}
 		add(config.ProbeJSS, c.URL, "", probes.JSS{Client: client, URL: u})
+	}
+	for _, c := range p.BSDP {
+		add(config.ProbeBSDP, c.Target(), c.Server, probes.BSDP{Interface: c.Interface, Address: c.Address, Model: c.Model})
 	}
 	return targets, nil
 }

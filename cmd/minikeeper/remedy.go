@@ -278,7 +278,7 @@ func newRemedyHistory() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), runs)
+				return writeJSON(cmd.OutOrStdout(), append([]remediate.Record{}, runs...)) // [], not null
 			}
 			return writeHistory(cmd.OutOrStdout(), runs)
 		},

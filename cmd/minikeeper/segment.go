@@ -25,7 +25,8 @@ func newSegment() *cobra.Command {
 and failover it gets. Of the segments that hold the address the narrowest wins,
 and of equally wide ones that with the lowest start.
 
-Exit status 1 if no segment holds the address or nobody serves the segment.`,
+Where the configuration names a Jamf server, its segments and distribution
+points count. Exit status 1 if no segment holds the address or nobody serves the segment.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return wrongAsk(fmt.Errorf("minikeeper segment: wants one address, not %d", len(args)))
@@ -42,6 +43,9 @@ Exit status 1 if no segment holds the address or nobody serves the segment.`,
 				return err
 			}
 			found, err := locate(cfg, ip)
+			if cfg.Jamf != nil {
+				found, err = locateByJamf(cmd.Context(), cfg, ip, found)
+			}
 			if err != nil {
 				return err
 			}
@@ -57,7 +61,8 @@ type location struct {
 	IP                string        `json:"ip"`
 	Segment           string        `json:"segment"`        // its name, or the range as it is configured
 	Range             string        `json:"range"`          // from the first address to the last
-	Site              string        `json:"site,omitempty"` // empty if the segment is not of the configuration
+	Site              string        `json:"site,omitempty"` // empty if the configuration has the client in none
+	LoadSharing       bool          `json:"load_sharing"`   // clients get either, at random
 	DistributionPoint *servingPoint `json:"distribution_point,omitempty"`
 	Failover          *servingPoint `json:"failover,omitempty"`
 }
@@ -142,6 +147,9 @@ func (l location) show(w io.Writer, asJSON bool) error {
 		fmt.Fprintf(w, "site                %s\n", cmp.Or(l.Site, "none"))
 		fmt.Fprintf(w, "distribution point  %s\n", l.DistributionPoint)
 		fmt.Fprintf(w, "failover            %s\n", l.Failover)
+		if l.LoadSharing {
+			fmt.Fprintln(w, "clients get either, at random")
+		}
 	}
 	if l.DistributionPoint == nil {
 		return wrongWorld(fmt.Errorf("nobody serves the segment %s", l.Segment))

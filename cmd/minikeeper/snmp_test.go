@@ -58,7 +58,8 @@ func TestSNMPCommand(t *testing.T) {
 		{"no target", []string{"--modules", modules}, exitWrongAsk, "", "wants one target"},
 		{"a silent target", []string{"--modules", modules, "--module", "tiny", upAgent(t, snmpsim.Faults{Silent: true})}, exitCannotTell, "", "no answer within 300ms"},
 		{
-			"a failing table", []string{"--modules", modules, "--module", "tiny", upAgent(t, snmpsim.Faults{Status: snmpsim.GenErr})},
+			"a failing table",
+			[]string{"--modules", modules, "--module", "tiny", upAgent(t, snmpsim.Faults{Status: snmpsim.GenErr})},
 			exitWrongWorld, `minikeeper_snmp_table_error{module="tiny",reason="gen_err",table="system"} 1`, "table system: read .1.3.6.1.2.1.1.3: the agent answers GenErr",
 		},
 		{"strictly", []string{"--strict", "--modules", modules, "--module", "tiny", upAgent(t, snmpsim.Faults{Status: snmpsim.GenErr})}, exitWrongWorld, "", "table system"},

@@ -17,8 +17,10 @@ import (
 	"github.com/minikeeper/minikeeper/exporter"
 	"github.com/minikeeper/minikeeper/internal/command"
 	"github.com/minikeeper/minikeeper/internal/config"
+	"github.com/minikeeper/minikeeper/internal/jamf"
 	"github.com/minikeeper/minikeeper/internal/keeper"
 	"github.com/minikeeper/minikeeper/internal/probes"
+	"github.com/minikeeper/minikeeper/internal/segments"
 	"github.com/minikeeper/minikeeper/remediate/actions"
 )
 
@@ -69,7 +71,12 @@ func newExporter(cfg *config.Config, extra map[string]exporter.Entry, log *slog.
 	}
 	maps.Copy(entries, probed)
 	if covered := coverage(cfg); len(covered) > 0 {
-		entries["segments"] = exporter.Entry{Source: covered}
+		entries["segments"] = exporter.Entry{Source: covered, Schedule: exporter.Schedule{Every: time.Duration(cfg.Probes.Every)}}
+	}
+	if cfg.Jamf != nil {
+		if entries["jamf"], err = jamfSource(cfg.Jamf); err != nil {
+			return nil, err
+		}
 	}
 	return exporter.New(exporter.Options{Labels: cfg.Labels, Version: buildVersion(), Log: log}, entries)
 }
@@ -96,6 +103,12 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 	if c.Host != nil {
 		s.Host = collectors.HostSettings{NTPServer: c.Host.NTPServer, Command: c.Host.Command}
 	}
+	if u := c.Updates; u != nil {
+		s.Updates = collectors.UpdatesSettings{Preferences: u.Preferences, Command: u.Command}
+	}
+	if d := c.DNS; d != nil {
+		s.DNS = collectors.DNSSettings{Names: d.Names, Server: d.Server, Addresses: d.Addresses, Command: d.Command}
+	}
 	if l := c.Launchd; l != nil {
 		s.Launchd = collectors.LaunchdSettings{Labels: l.Labels, DaemonsDir: l.DaemonsDir, Evidence: l.Evidence, Command: l.Command}
 	}
@@ -104,6 +117,9 @@ func collectorSettings(cfg *config.Config) collectors.Settings {
 		for _, device := range c.Smart.Devices {
 			s.Smart.Devices = append(s.Smart.Devices, collectors.SmartDevice{Name: device.Name, Type: device.Type})
 		}
+	}
+	if c.SyncLog != nil {
+		s.SyncLog = collectors.SyncLogSettings{Files: c.SyncLog.Files}
 	}
 	for _, share := range cfg.Shares {
 		s.Replica.Shares = append(s.Replica.Shares, collectors.ReplicaShare{
@@ -125,6 +141,9 @@ func machine(cfg *config.Config) actions.Machine {
 	}
 	if n := cfg.Collectors.NetBoot; n != nil {
 		m.NetBoot = actions.NetBootMachine{Roots: n.Roots}
+	}
+	if u := cfg.Collectors.Updates; u != nil {
+		m.Updates = actions.UpdatesMachine{Command: u.Command}
 	}
 	if l := cfg.Collectors.Launchd; l != nil {
 		m.Launchd = actions.LaunchdMachine{DaemonsDir: l.DaemonsDir, Command: l.Command}
@@ -155,6 +174,11 @@ func collectorOf() (func(metric string) (string, bool), error) {
 	owner := make(map[string]string)
 	for _, f := range probes.Families() {
 		owner[f.Name] = probesName
+	}
+	for _, f := range jamf.Families() {
+		if f.Name != segments.Covered { // the configuration's segments are read from nobody
+			owner[f.Name] = "jamf"
+		}
 	}
 	for name, build := range collectors.Builtin() {
 		c, err := build(collectors.Deps{GOOS: runtime.GOOS})

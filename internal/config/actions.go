@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/minikeeper/minikeeper/internal/strictyaml"
 )
@@ -37,6 +38,10 @@ func (c *checker) checkActions() {
 		c.name(at("actions", "commands", strictyaml.Key(name)), "command", name)
 		if len(args) == 0 || args[0] == "" {
 			c.bad(path, "command %q wants a program and its arguments, such as [/usr/sbin/sharing, -l]", name)
+			continue
+		}
+		if strings.Contains(args[0], "/") { // a bare name is looked up in path
+			c.relative(&args[0])
 		}
 	}
 	for role, names := range c.Access.Roles() {

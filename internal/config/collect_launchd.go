@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,6 +27,8 @@ func (c *checker) checkLaunchd(l *Launchd) {
 	for i, label := range l.Labels {
 		if label == "" || strings.HasPrefix(label, "-") || strings.HasPrefix(label, ".") || strings.ContainsAny(label, "/ \t\n") {
 			c.bad(under(path, "labels", i), "labels[%d] wants the label of a job such as com.example.sync, not %q", i, label)
+		} else if slices.Contains(l.Labels[:i], label) {
+			c.bad(under(path, "labels", i), "labels[%d] is %q again", i, label)
 		}
 	}
 	for label, file := range l.Evidence {

@@ -12,6 +12,7 @@ import (
 // Collectors are what is read on this machine. One that is nil is not read.
 type Collectors struct {
 	Caching *Caching `yaml:"caching,omitempty"`
+	DNS     *DNS     `yaml:"dns,omitempty"`
 	Disk    *Disk    `yaml:"disk,omitempty"`
 	Host    *Host    `yaml:"host,omitempty"`
 	Launchd *Launchd `yaml:"launchd,omitempty"`
@@ -19,7 +20,9 @@ type Collectors struct {
 	Postfix *Postfix `yaml:"postfix,omitempty"`
 	RAID    *RAID    `yaml:"raid,omitempty"`
 	Replica *Replica `yaml:"replica,omitempty"`
+	Updates *Updates `yaml:"updates,omitempty"`
 	Smart   *Smart   `yaml:"smart,omitempty"`
+	SyncLog *SyncLog `yaml:"synclog,omitempty"`
 }
 
 // Collector is what can be said of every collector.
@@ -75,6 +78,12 @@ type SmartDevice struct {
 	Type string `yaml:"type,omitempty"` // for smartctl's -d
 }
 
+// SyncLog reads the logs of rsync jobs.
+type SyncLog struct {
+	Collector `yaml:",inline"`
+	Files     []string `yaml:"files"`
+}
+
 // Replica compares shares with their origins.
 type Replica struct {
 	Collector `yaml:",inline"`
@@ -106,6 +115,9 @@ func (r *Replica) SetDefaults() { *r = Replica{Collector: common(0, 6*time.Hour)
 // SetDefaults implements strictyaml.Defaulter.
 func (s *Smart) SetDefaults() { *s = Smart{Collector: common(10*time.Minute, time.Minute)} }
 
+// SetDefaults implements strictyaml.Defaulter.
+func (s *SyncLog) SetDefaults() { *s = SyncLog{Collector: common(5*time.Minute, 30*time.Second)} }
+
 func common(every, timeout time.Duration) Collector {
 	return Collector{Every: Duration(every), Timeout: Duration(timeout)}
 }
@@ -115,6 +127,9 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	all := make(map[string]*Collector)
 	if cs.Caching != nil {
 		all["caching"] = &cs.Caching.Collector
+	}
+	if cs.DNS != nil {
+		all["dns"] = &cs.DNS.Collector
 	}
 	if cs.Disk != nil {
 		all["disk"] = &cs.Disk.Collector
@@ -137,8 +152,14 @@ func (cs *Collectors) ByName() map[string]*Collector {
 	if cs.Replica != nil {
 		all["replica"] = &cs.Replica.Collector
 	}
+	if cs.Updates != nil {
+		all["updates"] = &cs.Updates.Collector
+	}
 	if cs.Smart != nil {
 		all["smart"] = &cs.Smart.Collector
+	}
+	if cs.SyncLog != nil {
+		all["synclog"] = &cs.SyncLog.Collector
 	}
 	return all
 }
@@ -189,8 +210,16 @@ func (c *checker) fillCollectors() {
 			l.Evidence[label] = file
 		}
 	}
+	if u := c.Collectors.Updates; u != nil {
+		c.relative(&u.Preferences)
+	}
 	if p := c.Collectors.Postfix; p != nil {
 		c.relative(&p.ConfigDir)
+	}
+	if s := c.Collectors.SyncLog; s != nil {
+		for i := range s.Files {
+			c.relative(&s.Files[i])
+		}
 	}
 }
 
@@ -217,6 +246,9 @@ func (c *checker) checkCollectors() {
 	if h := c.Collectors.Host; h != nil {
 		c.checkHost(h)
 	}
+	if d := c.Collectors.DNS; d != nil {
+		c.checkDNS(d)
+	}
 	if l := c.Collectors.Launchd; l != nil {
 		c.checkLaunchd(l)
 	}
@@ -229,6 +261,9 @@ func (c *checker) checkCollectors() {
 	}
 	if s := c.Collectors.Smart; s != nil {
 		c.checkSmart(s)
+	}
+	if s := c.Collectors.SyncLog; s != nil {
+		c.checkSyncLog(s)
 	}
 	if c.Collectors.Replica != nil {
 		c.checkReplica()
@@ -269,6 +304,20 @@ func (c *checker) checkSmart(s *Smart) {
 	for i, glob := range s.Exclude {
 		if _, err := path.Match(glob, ""); err != nil || glob == "" {
 			c.bad(at("collectors", "smart", "exclude", i), "exclude[%d] wants a glob of disks such as /dev/sd*, not %q", i, glob)
+		}
+	}
+}
+
+func (c *checker) checkSyncLog(s *SyncLog) {
+	path := at("collectors", "synclog")
+	if c.require(under(path, "files"), "collector synclog has nothing to read: it wants files") && len(s.Files) == 0 {
+		c.bad(under(path, "files"), "files wants the log of at least one rsync job")
+	}
+	once := unique{c: c, what: "file", seen: make(map[string]int)}
+	for i, file := range s.Files {
+		once.add(under(path, "files", i), file)
+		if file == "" {
+			c.bad(under(path, "files", i), "files[%d] wants the log of an rsync job, not %q", i, file)
 		}
 	}
 }

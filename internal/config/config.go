@@ -36,6 +36,7 @@ type Config struct {
 	Path       []string            `yaml:"path,omitempty"`       // folders that are searched for programs before the usual ones
 	Collectors *Collectors         `yaml:"collectors"`           // never nil
 	Probes     *Probes             `yaml:"probes,omitempty"`     // nil where nothing is probed
+	Jamf       *Jamf               `yaml:"jamf,omitempty"`       // nil where no Jamf server is read
 	SNMP       *SNMP               `yaml:"snmp,omitempty"`       // nil where nothing is asked over SNMP
 	Shares     []Share             `yaml:"shares,omitempty"`
 	Sites      []Site              `yaml:"sites,omitempty"`
@@ -149,6 +150,7 @@ func (c *checker) parse(src []byte, env func(string) (string, bool)) {
 	c.checkShares()
 	c.checkSites()
 	c.checkProbes()
+	c.checkJamf()
 	c.checkSNMP()
 	c.checkHub()
 	c.checkActions()

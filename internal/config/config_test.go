@@ -17,8 +17,8 @@ import (
 
 func known() config.Known {
 	return config.Known{
-		Collectors: []string{"caching", "disk", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart"},
-		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "reindex-nbi", "resync", "restart-service"},
+		Collectors: []string{"caching", "disk", "dns", "host", "launchd", "netboot", "postfix", "raid", "replica", "smart", "synclog", "updates"},
+		Actions:    []string{"command", "fix-launchd-plist", "flush-mail-queue", "ignore-update", "reindex-nbi", "reset-ignored-updates", "restart-service", "resync"},
 		Programs:   map[string][]string{"disk": {"diskutil"}},
 		Host:       "lon-mini-1",
 		GOOS:       "linux",
@@ -231,6 +231,30 @@ func TestFind(t *testing.T) {
 	}
 	if _, _, err := c.Find("par-mini-1"); err == nil {
 		t.Error("a server that is not there is found")
+	}
+}
+
+func TestMayProbe(t *testing.T) {
+	p := parse(t, `
+probes:
+  tcp: [{server: a, address: "lon-mini-1:445"}, {server: a, address: "[fd00::1]:445"}]
+  smtp: [{server: a, address: "10.1.0.9:25"}]
+  distribution_points: [{server: a, url: "http://lon-mini-2:8080/x", file: y}]
+  jss: [{url: "https://jss.example.com:8443"}]
+  allow: ["*.example.org", 10.20.0.0/16, 10.30.0.5-10.30.0.9]
+`).Probes
+	for host, want := range map[string]bool{
+		"lon-mini-1": true, "LON-mini-1.": true, "lon-mini-2": true, "jss.example.com": true, "fd00::1": true, "10.1.0.9": true,
+		"a.example.org": true, "a.b.example.org": true, "10.20.9.9": true, "10.30.0.9": true,
+		"": false, "lon-mini-3": false, "example.org": false, "10.21.0.1": false, "10.30.0.10": false, "127.0.0.1": false,
+		"169.254.169.254": false, "localhost": false, "0x7f.1": false, "::ffff:10.20.9.9": true, "a.example.org.evil.net": false,
+	} {
+		if got := p.MayProbe(host); got != want {
+			t.Errorf("MayProbe(%q) = %v, want %v", host, got, want)
+		}
+	}
+	if (*config.Probes)(nil).MayProbe("lon-mini-1") {
+		t.Error("a host may be probed although nothing is")
 	}
 }
 

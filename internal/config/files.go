@@ -26,6 +26,10 @@ func (c *checker) checkFiles() {
 		}
 	}
 	c.checkProbeFiles()
+	if j := c.Jamf; j != nil {
+		c.exists(at("jamf", "ca_file"), "ca_file", j.CAFile)
+		c.exists(at("jamf", "password_file"), "password_file", j.PasswordFile)
+	}
 	c.checkSNMPFiles()
 	for name, ch := range c.Notify.Channels {
 		path := at("notify", "channels", name)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net"
 	"net/url"
@@ -20,6 +21,8 @@ type Probes struct {
 	TCP                []TCPProbe               `yaml:"tcp,omitempty"`
 	SMTP               []SMTPProbe              `yaml:"smtp,omitempty"`
 	JSS                []JSSProbe               `yaml:"jss,omitempty"`
+	Allow              []string                 `yaml:"allow,omitempty"` // more hosts that /probe may look at; see MayProbe
+	BSDP               []BSDPProbe              `yaml:"bsdp,omitempty"`
 }
 
 // A DistributionPointProbe fetches one small file of a share over HTTP.
@@ -54,11 +57,26 @@ type JSSProbe struct {
 	CAFile string `yaml:"ca_file,omitempty"`
 }
 
+// A BSDPProbe asks for NetBoot images.
+type BSDPProbe struct {
+	Server    string `yaml:"server"`
+	Interface string `yaml:"interface,omitempty"` // to ask on; with or without Address
+	Address   string `yaml:"address,omitempty"`   // HOST:PORT of the server; all of the interface's network if absent
+	Model     string `yaml:"model,omitempty"`     // of the Mac that asks; DefaultModel if absent
+}
+
+// Target is what the probe is called: whom it asks.
+func (p BSDPProbe) Target() string { return cmp.Or(p.Address, p.Interface) }
+
+// DefaultModel is the model of Mac that asks for NetBoot images.
+const DefaultModel = "Macmini6,1"
+
 // Names of probes that are not TCP probes.
 const (
 	ProbeDistributionPoint = "distribution_point"
 	ProbeSMTP              = "smtp"
 	ProbeJSS               = "jss"
+	ProbeBSDP              = "bsdp"
 )
 
 // SetDefaults implements strictyaml.Defaulter.
@@ -93,6 +111,7 @@ func (c *checker) checkProbes() {
 			c.bad(at("labels", strictyaml.Key(name)), "label %q is said by probes of what they probe, so it cannot be one of `labels`", name)
 		}
 	}
+	c.checkAllow()
 	seen := unique{c, "the probe of", make(map[string]int)}
 	for i := range p.DistributionPoints {
 		c.checkDistributionPoint(at("probes", "distribution_points", i), &p.DistributionPoints[i], seen)
@@ -113,6 +132,9 @@ func (c *checker) checkProbes() {
 		if c.checkBase(under(path, "url"), s.URL) {
 			seen.add(under(path, "url"), ProbeJSS+" "+s.URL)
 		}
+	}
+	for i := range p.BSDP {
+		c.checkBSDP(at("probes", "bsdp", i), &p.BSDP[i], seen)
 	}
 }
 
@@ -146,11 +168,28 @@ func (c *checker) checkTCP(path []any, p *TCPProbe, seen unique) {
 		p.Name = nameOf(p.Address)
 	}
 	c.name(under(path, "name"), "probe", p.Name)
-	if slices.Contains([]string{ProbeDistributionPoint, ProbeSMTP, ProbeJSS}, p.Name) {
+	if slices.Contains([]string{ProbeDistributionPoint, ProbeSMTP, ProbeJSS, ProbeBSDP}, p.Name) {
 		c.bad(under(path, "name"), "%s is the name of another kind of probe", p.Name)
 	}
 	if c.checkAddress(under(path, "address"), p.Address) {
 		seen.add(under(path, "address"), p.Name+" "+p.Address)
+	}
+}
+
+func (c *checker) checkBSDP(path []any, p *BSDPProbe, seen unique) {
+	c.checkProbed(under(path, "server"), p.Server)
+	if p.Model == "" {
+		p.Model = DefaultModel
+	}
+	switch {
+	case p.Address != "":
+		if c.checkAddress(under(path, "address"), p.Address) {
+			seen.add(under(path, "address"), ProbeBSDP+" "+p.Target())
+		}
+	case p.Interface == "":
+		c.bad(path, "a BSDP probe wants an interface, or the address of a server such as lon-mini-1:67")
+	default:
+		seen.add(under(path, "interface"), ProbeBSDP+" "+p.Target())
 	}
 }
 

@@ -101,9 +101,10 @@ func children(nodes []*yaml.Node, step, from int) []*yaml.Node {
 func TestReferenceDefaults(t *testing.T) {
 	bare := parse(t, `
 shares: [{name: a, path: /a, from: [{url: /b}]}]
-collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: }
+collectors: {disk: , raid: , postfix: , netboot: , replica: , host: , launchd: , updates: , dns: {names: [a]}}
 store:
 probes:
+jamf: {url: "https://jss", user: a, password_file: b}
 `)
 	for _, want := range []string{
 		fmt.Sprintf("for all addresses. [%q]", bare.Listen),
@@ -116,6 +117,8 @@ probes:
 		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    ntp_server", bare.Collectors.Host.Every, bare.Collectors.Host.Timeout),
 		fmt.Sprintf("every: 1m                       # [%v]\n    timeout: 30s                    # [%v]\n    labels", bare.Collectors.Launchd.Every, bare.Collectors.Launchd.Timeout),
 		fmt.Sprintf("daemons_dir: %s ", bare.Collectors.Launchd.DaemonsDir),
+		fmt.Sprintf("every: 6h                       # [%v]\n    timeout: 10m                    # [%v]\n    preferences", bare.Collectors.Updates.Every, bare.Collectors.Updates.Timeout),
+		fmt.Sprintf("every: 5m                       # [%v]\n    timeout: 30s                    # [%v]\n    names", bare.Collectors.DNS.Every, bare.Collectors.DNS.Timeout),
 		fmt.Sprintf("timeout: 6h                     # [%v]", bare.Collectors.Replica.Timeout),
 		fmt.Sprintf("._* [%s]", strings.Join(bare.Shares[0].Exclude, ", ")),
 		fmt.Sprintf("how often it is compared, at least [%v]", bare.Shares[0].Rescan),
@@ -123,6 +126,9 @@ probes:
 		fmt.Sprintf("a number or a part [%v]", bare.Shares[0].Sync.MaxDelete),
 		fmt.Sprintf("all of them are looked at [%v]", bare.Probes.Every),
 		fmt.Sprintf("of each service [%v]", bare.Probes.Timeout),
+		fmt.Sprintf("how often it is read [%v]", bare.Jamf.Every),
+		fmt.Sprintf("of one reading [%v]", bare.Jamf.Timeout),
+		fmt.Sprintf("of the Mac that asks [%s]", config.DefaultModel),
 		fmt.Sprintf("scrape or none. [%s]", bare.Keepers),
 		fmt.Sprintf("older samples are dropped [%v]", bare.Store.Embedded.Retention),
 		fmt.Sprintf("dropped beyond it [%v]", bare.Store.Embedded.Size),

@@ -3,6 +3,7 @@ package postfix
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,6 +33,17 @@ type Message struct {
 	Queue   string
 	Arrival time.Time
 	Size    int64 // bytes
+
+	// Delays are the classes of what delays its recipients, each once, in the
+	// order in which they were listed; none if nothing is said to delay it.
+	Delays []Reason
+}
+
+// delayed adds the class of a delay's text, as postfix words it.
+func (m *Message) delayed(text string) {
+	if r := Classify(text); !slices.Contains(m.Delays, r) {
+		m.Delays = append(m.Delays, r)
+	}
 }
 
 // A Total sums up one queue.
@@ -54,6 +66,19 @@ func Totals(messages []Message) map[string]Total {
 		totals[m.Queue] = t
 	}
 	return totals
+}
+
+// Delayed counts messages by what delays them. A message whose recipients are
+// delayed by several classes counts once in each of them; one that nothing is
+// said to delay counts in none.
+func Delayed(messages []Message) map[Reason]int {
+	counts := make(map[Reason]int)
+	for _, m := range messages {
+		for _, r := range m.Delays {
+			counts[r]++
+		}
+	}
+	return counts
 }
 
 // listing gathers the messages of one listing. A message that moves while the

@@ -18,13 +18,18 @@ import (
 func summary(messages []Message, err error) string {
 	var b strings.Builder
 	for _, m := range messages {
-		fmt.Fprintf(&b, "%s %s %d %s\n", m.Queue, m.ID, m.Size, m.Arrival.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&b, "%s %s %d %s", m.Queue, m.ID, m.Size, m.Arrival.UTC().Format(time.RFC3339))
+		for _, r := range m.Delays {
+			fmt.Fprintf(&b, " %s", r)
+		}
+		b.WriteString("\n")
 	}
 	totals := Totals(messages)
 	for _, queue := range slices.Sorted(maps.Keys(totals)) {
 		t := totals[queue]
 		fmt.Fprintf(&b, "= %s: %d messages, %d bytes, oldest %s\n", queue, t.Messages, t.Bytes, t.Oldest.UTC().Format(time.RFC3339))
 	}
+	b.WriteString(delays(messages))
 	if err != nil {
 		fmt.Fprintf(&b, "error: %v\n", err)
 	}
@@ -93,6 +98,7 @@ func TestRecordedListings(t *testing.T) {
 			if !maps.Equal(got, tt.want) || tt.bytes >= 0 && size != tt.bytes {
 				t.Errorf("queues %v with %d bytes, want %v with %d", got, size, tt.want, tt.bytes)
 			}
+			testkit.Golden(t, filepath.Join("testdata", "recorded", tt.sample+".golden"), delays(messages))
 		})
 	}
 }
@@ -215,6 +221,13 @@ func checkMessages(t *testing.T, messages []Message, printed int) {
 			t.Errorf("%+v", m)
 		}
 		seen[m.ID] = true
+	}
+	for _, m := range messages {
+		for i, r := range m.Delays {
+			if !slices.Contains(Reasons(), r) || slices.Contains(m.Delays[:i], r) {
+				t.Errorf("message %s is delayed by %v", m.ID, m.Delays)
+			}
+		}
 	}
 	if len(messages) > printed {
 		t.Errorf("%d messages from %d bytes", len(messages), printed)

@@ -24,8 +24,10 @@ func ParseQueueJSON(printed []byte) ([]Message, error) {
 			continue
 		}
 		m, err := parseMessage(line)
-		if err == nil {
+		if m.ID != "" {
 			l.add(m)
+		}
+		if err == nil {
 			continue
 		}
 		if !bytes.HasSuffix(line, []byte("\n")) {
@@ -36,13 +38,16 @@ func ParseQueueJSON(printed []byte) ([]Message, error) {
 	return l.messages, l.err()
 }
 
-// parseMessage reads one line of postqueue -j.
+// parseMessage reads one line of postqueue -j. A message whose recipients
+// cannot be read is returned beside the error; any other error comes alone.
 func parseMessage(line []byte) (Message, error) {
 	var raw struct {
 		Queue   string `json:"queue_name"`
 		ID      string `json:"queue_id"`
 		Arrival *int64 `json:"arrival_time"` // seconds since 1970
 		Size    *int64 `json:"message_size"` // bytes
+
+		Recipients json.RawMessage `json:"recipients"`
 	}
 	if err := json.Unmarshal(line, &raw); err != nil {
 		return Message{}, err
@@ -57,7 +62,27 @@ func parseMessage(line []byte) (Message, error) {
 	case raw.Size == nil || *raw.Size < 0:
 		return Message{}, fmt.Errorf("message %q: no message_size", raw.ID)
 	}
-	return Message{ID: raw.ID, Queue: raw.Queue, Arrival: time.Unix(*raw.Arrival, 0), Size: *raw.Size}, nil
+	m := Message{ID: raw.ID, Queue: raw.Queue, Arrival: time.Unix(*raw.Arrival, 0), Size: *raw.Size}
+	return m, m.readRecipients(raw.Recipients)
+}
+
+// readRecipients keeps what delays the recipients of m.
+func (m *Message) readRecipients(list json.RawMessage) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var recipients []struct {
+		Reason string `json:"delay_reason"` // missing or null where nothing delays it
+	}
+	if err := json.Unmarshal(list, &recipients); err != nil {
+		return fmt.Errorf("message %q: its recipients are no list of such", m.ID)
+	}
+	for _, r := range recipients {
+		if r.Reason != "" {
+			m.delayed(r.Reason)
+		}
+	}
+	return nil
 }
 
 // validQueueName tells whether s looks like the name of a queue, known or new.

@@ -28,6 +28,7 @@ import (
 func ParseQueueText(printed string, now time.Time) ([]Message, error) {
 	var l listing
 	entries, announced := 0, -1
+	var current string // the message that a reason is about
 	number := 0
 	for line := range strings.Lines(printed) {
 		number++
@@ -35,6 +36,7 @@ func ParseQueueText(printed string, now time.Time) ([]Message, error) {
 		case lineEntry:
 			entries++
 			m, err := parseEntry(line, now)
+			current = m.ID
 			if err != nil {
 				l.problem(fmt.Errorf("line %d: %w", number, err))
 				continue
@@ -48,6 +50,10 @@ func ParseQueueText(printed string, now time.Time) ([]Message, error) {
 			announced = n
 		case lineEmptyQueue:
 			announced = 0
+		case lineReason:
+			if i, ok := l.at[current]; ok {
+				l.messages[i].delayed(reasonOf(line))
+			}
 		case lineOther:
 		}
 	}
@@ -64,7 +70,8 @@ func ParseQueueText(printed string, now time.Time) ([]Message, error) {
 type lineKind int
 
 const (
-	lineOther      lineKind = iota // header, reason, recipient, blank
+	lineOther      lineKind = iota // header, recipient, blank
+	lineReason                     // "(what delays the recipients below)"
 	lineEntry                      // begins a message
 	lineTrailer                    // "-- 1 Kbytes in 2 Requests."
 	lineEmptyQueue                 // "Mail queue is empty"
@@ -78,11 +85,24 @@ func kindOf(line string) lineKind {
 		return lineEmptyQueue
 	case strings.HasPrefix(line, "-- "):
 		return lineTrailer
+	case reasonOf(line) != "":
+		return lineReason
 	case strings.TrimSpace(line) == "", strings.ContainsAny(line[:1], " \t(-"):
 		return lineOther
 	default:
 		return lineEntry
 	}
+}
+
+// reasonOf returns what stands in the parentheses that are all of line, or "".
+// No recipient looks like that: an address with a parenthesis has it quoted.
+func reasonOf(line string) string {
+	inner, opened := strings.CutPrefix(strings.TrimSpace(line), "(")
+	inner, closed := strings.CutSuffix(inner, ")")
+	if !opened || !closed {
+		return ""
+	}
+	return strings.TrimSpace(inner)
 }
 
 // parseEntry reads the line that begins a message:

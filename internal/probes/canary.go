@@ -81,7 +81,7 @@ func (p DistributionPoint) explain(ctx context.Context, auth func(*http.Request)
 	if err != nil {
 		return problem
 	}
-	defer drain(resp)
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
 		return problemf(NoShare, "neither the file nor the share is there: %s", resp.Status)
 	}

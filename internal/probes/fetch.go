@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"sync"
 )
 
@@ -176,9 +177,6 @@ func (k *keeper) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// drain closes an answer of which nothing is wanted.
-func drain(resp *http.Response) { _ = resp.Body.Close() }
-
 // An Origin is where the truth about a canary is. What it holds is read once,
 // and again when its size, date or tag changes. It may be shared.
 type Origin struct {
@@ -216,7 +214,7 @@ func (f fetcher) stamp(ctx context.Context) (string, *Problem) {
 	if err != nil {
 		return "", connection(ctx, "HEAD", err)
 	}
-	defer drain(resp)
+	defer func() { _ = resp.Body.Close() }()
 	if problem := judge(resp, f.url); problem != nil {
 		return "", problem
 	}
@@ -224,5 +222,5 @@ func (f fetcher) stamp(ctx context.Context) (string, *Problem) {
 	if resp.ContentLength < 0 || tag+date == "" {
 		return "", nil
 	}
-	return fmt.Sprint(resp.ContentLength, tag, date), nil
+	return strconv.FormatInt(resp.ContentLength, 10) + " " + tag + " " + date, nil
 }

@@ -2,9 +2,9 @@ package probes_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +38,7 @@ func look(t testing.TB, p probes.Prober, timeout time.Duration) string {
 				t.Errorf("%s: label %s is %q, want %q", sample, name, got, want)
 			}
 		}
-		line := strings.TrimPrefix(sample.Name, "minikeeper_") + " " + fmt.Sprint(sample.Value)
+		line := strings.TrimPrefix(sample.Name, "minikeeper_") + " " + strconv.FormatFloat(sample.Value, 'g', -1, 64)
 		if p := sample.Label("problem"); p != "" {
 			line = "problem " + p
 		}

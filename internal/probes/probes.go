@@ -117,6 +117,7 @@ func Families() []minikeeper.Family {
 		gauge(startTLS, "Whether the mail server offers STARTTLS (1) or not (0)."),
 		gauge(byRange, "Whether the distribution point sends the right bytes of a part that is asked for (1) or not (0)."),
 		gauge(original, "Whether the file on the distribution point is the origin's (1) or not (0); absent if the origin's is not known."),
+		gauge(bsdpImage, "A NetBoot image that is offered to clients, and the address of who offers it. Always 1.", "responder", "image_id", "index", "name"),
 		gauge(healthCode, "The health code that the Jamf server gives: 0 is well; absent if it gives none."),
 	}
 }
@@ -196,13 +197,12 @@ func samples(t Target, r Result, took time.Duration) []minikeeper.Sample {
 // tell logs when something else is wrong with t than before.
 func (s *Source) tell(ctx context.Context, t Target, r Result) {
 	errs := make([]error, 0, len(r.Problems))
-	names := ""
-	var namesSb197 strings.Builder
+	var all []string
 	for _, p := range r.Problems {
 		errs = append(errs, p)
-		namesSb197.WriteString(p.Name + " ")
+		all = append(all, p.Name)
 	}
-	names += namesSb197.String()
+	names := strings.Join(all, " ")
 	s.mu.Lock()
 	before := s.told[t.key()]
 	s.told[t.key()] = names

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 )
 
@@ -24,7 +23,7 @@ const (
 
 // spoken is the problem that err of a conversation shows.
 func spoken(ctx context.Context, doing string, err error) *Problem {
-	if _, ok := errors.AsType[*protocolError](err); ok {
+	if is[*protocolError](err) {
 		return problemf(Protocol, "%s: %w", doing, err)
 	}
 	return connection(ctx, doing, err)

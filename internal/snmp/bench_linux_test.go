@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -94,23 +95,23 @@ func switchDevice(ports int) *snmpsim.Device {
 		}
 		binds = append(binds, b)
 	}
-	add("1.3.6.1.2.1.2.1.0", snmpsim.Integer, fmt.Sprint(ports))
+	add("1.3.6.1.2.1.2.1.0", snmpsim.Integer, strconv.Itoa(ports))
 	for port := 1; port <= ports; port++ {
 		for column := 1; column <= 22; column++ {
 			oid := fmt.Sprintf("1.3.6.1.2.1.2.2.1.%d.%d", column, port)
 			switch column {
 			case 1, 3, 4, 7, 8:
-				add(oid, snmpsim.Integer, fmt.Sprint(1+column*port%6))
+				add(oid, snmpsim.Integer, strconv.Itoa(1+column*port%6))
 			case 2:
 				add(oid, snmpsim.OctetString, fmt.Sprintf("GigabitEthernet1/0/%d", port))
 			case 6:
 				add(oid, snmpsim.OctetString, fmt.Sprintf("\x00\x11\x22\x33\x44%c", port%256))
 			case 9:
-				add(oid, snmpsim.TimeTicks, fmt.Sprint(port*1234567))
+				add(oid, snmpsim.TimeTicks, strconv.Itoa(port*1234567))
 			case 22:
 				add(oid, snmpsim.ObjectID, "0.0")
 			default:
-				add(oid, snmpsim.Counter32, fmt.Sprint(column*port*7654321%4294967296))
+				add(oid, snmpsim.Counter32, strconv.Itoa(column*port*7654321%4294967296))
 			}
 		}
 		for column := 1; column <= 19; column++ {
@@ -127,9 +128,9 @@ func switchDevice(ports int) *snmpsim.Device {
 			case 19:
 				add(oid, snmpsim.TimeTicks, "0")
 			case 6, 7, 8, 9, 10, 11, 12, 13:
-				add(oid, snmpsim.Counter64, fmt.Sprint(uint64(column*port)*123456789012))
+				add(oid, snmpsim.Counter64, strconv.FormatUint(uint64(column*port)*123456789012, 10))
 			default:
-				add(oid, snmpsim.Counter32, fmt.Sprint(column*port*54321))
+				add(oid, snmpsim.Counter32, strconv.Itoa(column*port*54321))
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func (p hintPart) apply(b *strings.Builder, octets []byte) (rest []byte, ok bool
 		if !p.write(b, chunk) {
 			return nil, false
 		}
-		if last := i == times-1; len(octets) > 0 && !(last && p.end != "") {
+		if last := i == times-1; len(octets) > 0 && (!last || p.end == "") {
 			b.WriteString(p.separator)
 		}
 	}

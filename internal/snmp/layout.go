@@ -3,6 +3,7 @@ package snmp
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/minikeeper/minikeeper/internal/snmp/snmpyml"
@@ -161,7 +162,7 @@ func (s *lookupStep) do(columns []column, at int, w *cells) (unclean int) {
 		return 0
 	}
 	text, clean := s.mannerFor(columns, index, at).text(o)
-	w.values[s.slot], w.oids[s.slot] = text, fmt.Sprint(integer(o))
+	w.values[s.slot], w.oids[s.slot] = text, strconv.FormatInt(integer(o), 10)
 	if !clean {
 		unclean++
 	}

@@ -30,10 +30,8 @@ import (
 )
 
 // These tests hold every series against snmp_exporter, the program itself. It
-// is found on PATH; one way to get it, in a folder outside this repository:
-//
-//	go mod init peer && go get -tool github.com/prometheus/snmp_exporter@v0.30.1
-//	go build -o ~/bin/snmp_exporter github.com/prometheus/snmp_exporter
+// is found on PATH; make test builds it into bin/peers, at the version that
+// tools/peers/go.mod has.
 //
 // MINIKEEPER_SNMP_YML may name another snmp.yml, such as the one that comes
 // with snmp_exporter: then all of its modules are compared, too.
@@ -76,14 +74,14 @@ func startPeer(t testing.TB, files ...string) (url string, pid int) {
 func freePort(t testing.TB, network string) string {
 	t.Helper()
 	if network == "udp" {
-		c, err := net.ListenPacket("udp4", "127.0.0.1:0") //nolint:noctx // closed at once
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = c.Close() }()
 		return c.LocalAddr().String()
 	}
-	l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // closed at once
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

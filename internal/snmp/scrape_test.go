@@ -268,9 +268,7 @@ func FuzzScrape(f *testing.F) {
 		s := snmp.NewScraper(modules, poll.Limits{})
 		defer func() { _ = s.Close() }()
 		var all []string
-		for _, name := range modules.Names() {
-			all = append(all, name)
-		}
+		all = append(all, modules.Names()...)
 		var text snmp.Text
 		scrape(t, s, snmp.Request{Target: a.Addr(), Modules: all}).Write(&text)
 		read(t, bytes.Clone(text.Bytes()))

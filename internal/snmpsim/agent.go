@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,10 +140,8 @@ func (a *Agent) lost(number int) bool {
 	if f.Silent || f.SilentAfter > 0 && number > f.SilentAfter {
 		return true
 	}
-	for _, n := range f.Lose {
-		if n == number {
-			return true
-		}
+	if slices.Contains(f.Lose, number) {
+		return true
 	}
 	return f.Loss > 0 && a.dice.Float64() < f.Loss
 }

@@ -125,12 +125,14 @@ func TestFaults(t *testing.T) {
 		want   string
 	}{
 		{
-			"silent", snmpsim.Faults{Silent: true},
+			"silent",
+			snmpsim.Faults{Silent: true},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.Get([]string{first}) },
 			"timeout",
 		},
 		{
-			"first request lost", snmpsim.Faults{Lose: []int{1}},
+			"first request lost",
+			snmpsim.Faults{Lose: []int{1}},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) {
 				g.Retries = 1
 				return g.Get([]string{first})
@@ -138,32 +140,38 @@ func TestFaults(t *testing.T) {
 			"NoError 1",
 		},
 		{
-			"genErr at once", snmpsim.Faults{Status: snmpsim.GenErr},
+			"genErr at once",
+			snmpsim.Faults{Status: snmpsim.GenErr},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.Get([]string{first}) },
 			"GenErr 1",
 		},
 		{
-			"genErr elsewhere", snmpsim.Faults{Status: snmpsim.GenErr, StatusBelow: "1.3.6.1.2.1.2"},
+			"genErr elsewhere",
+			snmpsim.Faults{Status: snmpsim.GenErr, StatusBelow: "1.3.6.1.2.1.2"},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.Get([]string{first}) },
 			"NoError 1",
 		},
 		{
-			"bulk cut short", snmpsim.Faults{MaxMessage: 120},
+			"bulk cut short",
+			snmpsim.Faults{MaxMessage: 120},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetBulk([]string{column}, 0, 9) },
 			"NoError 4",
 		},
 		{
-			"bulk too big", snmpsim.Faults{TooBigOver: 120},
+			"bulk too big",
+			snmpsim.Faults{TooBigOver: 120},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetBulk([]string{column}, 0, 9) },
 			"TooBig 1",
 		},
 		{
-			"stuck", snmpsim.Faults{StuckBelow: column},
+			"stuck",
+			snmpsim.Faults{StuckBelow: column},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetNext([]string{column + ".1"}) },
 			"NoError 1 .1.3.6.1.2.1.2.2.1.1.1",
 		},
 		{
-			"endless", snmpsim.Faults{Endless: column, EndlessSize: 5},
+			"endless",
+			snmpsim.Faults{Endless: column, EndlessSize: 5},
 			func(g *gosnmp.GoSNMP) (*gosnmp.SnmpPacket, error) { return g.GetNext([]string{column + ".77"}) },
 			"NoError 1 .1.3.6.1.2.1.2.2.1.1.78",
 		},

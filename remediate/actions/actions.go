@@ -95,6 +95,7 @@ type Machine struct {
 	Postfix  PostfixMachine
 	NetBoot  NetBootMachine
 	Launchd  LaunchdMachine
+	Updates  UpdatesMachine
 	Shares   []Share
 	Commands map[string][]string // argument lists for the action "command", by name
 
@@ -126,12 +127,14 @@ type Share struct {
 // Builtin returns all actions, by name.
 func Builtin() map[string]Action {
 	return map[string]Action{
-		"command":           command{},
-		"fix-launchd-plist": fixLaunchdPlist{},
-		"flush-mail-queue":  flushMailQueue{},
-		"reindex-nbi":       newReindexNBI(),
-		"restart-service":   restartService{},
-		"resync":            resync{},
+		"command":               command{},
+		"fix-launchd-plist":     fixLaunchdPlist{},
+		"flush-mail-queue":      flushMailQueue{},
+		"ignore-update":         ignoreUpdate{},
+		"reset-ignored-updates": resetIgnoredUpdates{},
+		"reindex-nbi":           newReindexNBI(),
+		"restart-service":       restartService{},
+		"resync":                resync{},
 	}
 }
 

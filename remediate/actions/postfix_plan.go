@@ -70,7 +70,7 @@ func startSteps(f postfixFacts) []minikeeper.Step {
 		return []minikeeper.Step{commandStep("start postfix", systemctl(f, "restart"), restartTimeout)}
 	default:
 		return []minikeeper.Step{
-			commandStep("start postfix", postfixCommand(f.machine, "postfix", "start"), restartTimeout),
+			startStep(f),
 		}
 	}
 }
@@ -87,7 +87,7 @@ func restartSteps(f postfixFacts) []minikeeper.Step {
 	default:
 		return []minikeeper.Step{
 			{Name: "stop postfix", Op: opStop, Timeout: restartTimeout},
-			commandStep("start postfix", postfixCommand(f.machine, "postfix", "start"), restartTimeout),
+			startStep(f),
 		}
 	}
 }
@@ -96,6 +96,16 @@ func restartSteps(f postfixFacts) []minikeeper.Step {
 // would keep from starting again.
 func checkStep() minikeeper.Step {
 	return minikeeper.Step{Name: "check the configuration", Op: opCheck, Timeout: checkTimeout + opSlack}
+}
+
+// startStep shows its command, which startMaster runs.
+func startStep(f postfixFacts) minikeeper.Step {
+	return minikeeper.Step{
+		Name:    "start postfix",
+		Op:      opStart,
+		Args:    map[string]string{"command": postfixCommand(f.machine, "postfix", "start").String()},
+		Timeout: restartTimeout,
+	}
 }
 
 func kickstart(f postfixFacts) *minikeeper.Command {

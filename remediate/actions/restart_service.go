@@ -69,6 +69,7 @@ const (
 	opCheck   = "check"    // end the run if the configuration is broken
 	opTry     = "try"      // a command whose failure is told, and does not end the run
 	opStop    = "stop"     // stop master, by force if it hangs
+	opStart   = "start"    // start master
 	opLoadJob = "load-job" // have launchd know a job that it does not know
 )
 
@@ -80,6 +81,8 @@ func (restartService) Do(ctx context.Context, m Machine, s minikeeper.Step) (str
 		return try(ctx, m, s.Args["what"])
 	case opStop:
 		return stopMaster(ctx, m)
+	case opStart:
+		return startMaster(ctx, m)
 	case opLoadJob:
 		return loadJob(ctx, m, s.Args["label"], s.Args["plist"])
 	default:
@@ -108,6 +111,24 @@ func try(ctx context.Context, m Machine, what string) (string, error) {
 	default:
 		return output, nil
 	}
+}
+
+// startMaster starts postfix. On a machine that is slow or busy "postfix start"
+// gives up on a master that comes up a little later, so what counts is whether
+// master runs then.
+func startMaster(ctx context.Context, m Machine) (string, error) {
+	c := postfixCommand(m.Postfix, "postfix", "start")
+	res, err := m.Run.Run(ctx, *c)
+	if err != nil {
+		return outputOf(res), err
+	}
+	if res.Exit == 0 {
+		return outputOf(res), nil
+	}
+	if state, err := lookAtMaster(ctx, m); err == nil && state.running && !state.hangs {
+		return outputOf(res) + fmt.Sprintf("\n%s: exit %d, but master runs", c, res.Exit), nil
+	}
+	return outputOf(res), exitError(*c, res)
 }
 
 // checkConfiguration returns an error if postfix finds its configuration

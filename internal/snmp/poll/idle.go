@@ -2,6 +2,7 @@ package poll
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,8 +30,7 @@ type kept struct {
 func (i *idle) take(key string) link {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for at := len(i.kept) - 1; at >= 0; at-- {
-		k := i.kept[at]
+	for at, k := range slices.Backward(i.kept) {
 		if k.key == key && time.Since(k.since) < maxIdleAge {
 			i.kept = append(i.kept[:at], i.kept[at+1:]...)
 			return k.link

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func table(t testing.TB, columns, rows int) *snmpsim.Device {
 	binds := []snmpsim.Bind{bind(t, uptime+".0", snmpsim.TimeTicks, "42"), bind(t, "1.3.6.1.6.1.0", snmpsim.Integer, "1")}
 	for c := 1; c <= columns; c++ {
 		for r := 1; r <= rows; r++ {
-			binds = append(binds, bind(t, fmt.Sprintf("%s.%d.%d", column, c, r), snmpsim.Counter32, fmt.Sprint(1000*c+r)))
+			binds = append(binds, bind(t, fmt.Sprintf("%s.%d.%d", column, c, r), snmpsim.Counter32, strconv.Itoa(1000*c+r)))
 		}
 	}
 	return snmpsim.NewDevice(binds...)
@@ -108,7 +109,7 @@ func brief(c poll.Column) string {
 	if c.Err != nil {
 		return string(poll.ReasonOf(c.Err))
 	}
-	return fmt.Sprint(len(c.Objects))
+	return strconv.Itoa(len(c.Objects))
 }
 
 func TestRead(t *testing.T) {
@@ -123,7 +124,7 @@ func TestRead(t *testing.T) {
 					t.Fatalf("got %s, want %s", got, want)
 				}
 				for i, o := range r.Groups[0][4].Objects {
-					if want := fmt.Sprint(i + 1); o.Index != want || fmt.Sprint(o.Value) != fmt.Sprint(5000+i+1) {
+					if want := strconv.Itoa(i + 1); o.Index != want || fmt.Sprint(o.Value) != strconv.Itoa(5000+i+1) {
 						t.Fatalf("object %d is %v", i, o)
 					}
 				}

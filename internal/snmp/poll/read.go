@@ -140,7 +140,7 @@ func (s *Session) hopeless(q *Query, err *Error, since time.Time) bool {
 	if s.death() != nil {
 		return true
 	}
-	switch err.Reason { //nolint:exhaustive // the rest concerns one request only
+	switch err.Reason {
 	case Deadline, Refused, Unreachable, WrongDigest, TimeWindow, EngineID, UnknownUser, SecurityLevel, Decryption, Silent:
 		s.kill(err)
 		return true

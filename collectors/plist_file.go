@@ -1,0 +1,31 @@
+package collectors
+
+import (
+	"errors"
+	"fmt"
+
+	"howett.net/plist"
+)
+
+// readPlistFile decodes the dictionary in a property list file, XML or binary.
+// The decoder panics on some damaged input, which is an error like any other.
+func readPlistFile(data []byte, limit int) (dict map[string]any, err error) {
+	defer func() {
+		if recover() != nil {
+			dict, err = nil, errors.New("read property list: damaged")
+		}
+	}()
+	if len(data) > limit {
+		return nil, fmt.Errorf("read property list: longer than %d KiB", limit>>10)
+	}
+	format, err := plist.Unmarshal(data, &dict)
+	switch {
+	case err != nil:
+		return nil, errors.New("read property list: damaged")
+	case format != plist.XMLFormat && format != plist.BinaryFormat:
+		return nil, errors.New("read property list: neither XML nor binary")
+	case dict == nil:
+		return nil, errors.New("read property list: no dictionary")
+	}
+	return dict, nil
+}
