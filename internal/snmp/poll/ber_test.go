@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,11 +68,23 @@ func TestReplyIsTheLibrarys(t *testing.T) {
 		tag   int
 		value string
 	}{
-		{snmpsim.Integer, "-2147483648"}, {snmpsim.Integer, "-1"}, {snmpsim.Integer, "2147483647"}, {snmpsim.Integer, "128"},
-		{snmpsim.OctetString, ""}, {snmpsim.OctetString, strings.Repeat("x", 300)}, {snmpsim.ObjectID, "1.3.6.1.4.1.4294967295"}, {snmpsim.ObjectID, "0.0"},
-		{snmpsim.IPAddress, "10.0.0.255"}, {snmpsim.Counter32, "4294967295"}, {snmpsim.Gauge32, "0"}, {snmpsim.TimeTicks, "3000000000"},
-		{snmpsim.Counter64, fmt.Sprint(uint64(math.MaxUint64))}, {snmpsim.Opaque, "\x9f\x78\x04\x3f\xc0\x00\x00"},
-		{snmpsim.Opaque, "\x9f\x79\x08\x40\x09\x21\xfb\x54\x44\x2d\x18"}, {snmpsim.Opaque, "abc"}, {snmpsim.Null, ""},
+		{snmpsim.Integer, "-2147483648"},
+		{snmpsim.Integer, "-1"},
+		{snmpsim.Integer, "2147483647"},
+		{snmpsim.Integer, "128"},
+		{snmpsim.OctetString, ""},
+		{snmpsim.OctetString, strings.Repeat("x", 300)},
+		{snmpsim.ObjectID, "1.3.6.1.4.1.4294967295"},
+		{snmpsim.ObjectID, "0.0"},
+		{snmpsim.IPAddress, "10.0.0.255"},
+		{snmpsim.Counter32, "4294967295"},
+		{snmpsim.Gauge32, "0"},
+		{snmpsim.TimeTicks, "3000000000"},
+		{snmpsim.Counter64, strconv.FormatUint(uint64(math.MaxUint64), 10)},
+		{snmpsim.Opaque, "\x9f\x78\x04\x3f\xc0\x00\x00"},
+		{snmpsim.Opaque, "\x9f\x79\x08\x40\x09\x21\xfb\x54\x44\x2d\x18"},
+		{snmpsim.Opaque, "abc"},
+		{snmpsim.Null, ""},
 	}
 	var binds []snmpsim.Bind
 	for i, v := range values {
