@@ -20,7 +20,7 @@ const module = "github.com/minikeeper/minikeeper"
 // only it picks implementations.
 var mayImport = map[string][]string{
 	".":                            {},
-	"collectors":                   {".", "delta", "internal/dns", "internal/launchd", "internal/nbi", "internal/postfix", "internal/softwareupdate"},
+	"collectors":                   {".", "delta", "internal/dns", "internal/launchd", "internal/nbi", "internal/postfix", "internal/propertylist", "internal/softwareupdate"},
 	"delta":                        {"delta/manifest"},
 	"delta/manifest":               {},
 	"exporter":                     {".", "collectors", "internal/access"},
@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"internal/dns/dnstest":         {},
 	"internal/journal":             {".", "remediate"},
 	"internal/keeper":              {".", "remediate/actions"},
-	"internal/launchd":             {},
+	"internal/launchd":             {"internal/propertylist"},
 	"internal/matcher":             {},
 	"internal/nbi":                 {},
 	"internal/notify":              {".", "internal/matcher"},
@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"internal/probes":              {".", "internal/bsdp"},
 	"internal/segments":            {"."},
 	"internal/jamf":                {".", "internal/segments"},
+	"internal/propertylist":        {},
 	"internal/postfix":             {},
 	"internal/postfix/instance":    {".", "internal/postfix"},
 	"internal/api":                 {".", "internal/access", "remediate"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/minikeeper/minikeeper"
+	"github.com/minikeeper/minikeeper/internal/propertylist"
 	"github.com/minikeeper/minikeeper/internal/softwareupdate"
 )
 
@@ -153,7 +154,7 @@ func (u updates) readPreferences() (updatePreferences, error) {
 }
 
 func parseUpdatePreferences(data []byte) (updatePreferences, error) {
-	dict, err := readPlistFile(data, preferencesLimit)
+	dict, err := propertylist.Dict(data, preferencesLimit)
 	if err != nil {
 		return updatePreferences{}, err
 	}

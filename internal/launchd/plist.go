@@ -7,7 +7,7 @@ import (
 	"math"
 	"strings"
 
-	"howett.net/plist"
+	"github.com/minikeeper/minikeeper/internal/propertylist"
 )
 
 // PlistLimit bounds a job's property list: a real one has 1 to 10 kB.
@@ -26,7 +26,7 @@ type Plist struct {
 // ParsePlist reads a job's property list, XML or binary. It is an error if
 // launchd could not load it: no dictionary, no Label, nothing to run.
 func ParsePlist(data []byte) (Plist, error) {
-	dict, err := decode(data)
+	dict, err := propertylist.Dict(data, PlistLimit)
 	if err != nil {
 		return Plist{}, err
 	}
@@ -51,29 +51,6 @@ func ParsePlist(data []byte) (Plist, error) {
 func ValidLabel(label string) bool {
 	return label != "" && len(label) <= 255 && !strings.HasPrefix(label, "-") && !strings.HasPrefix(label, ".") &&
 		!strings.ContainsFunc(label, func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f || r == '�' })
-}
-
-// decode reads a dictionary. The decoder panics on some damaged input, which
-// is an error like any other.
-func decode(data []byte) (dict map[string]any, err error) {
-	defer func() {
-		if recover() != nil {
-			dict, err = nil, errors.New("read property list: damaged")
-		}
-	}()
-	if len(data) > PlistLimit {
-		return nil, fmt.Errorf("read property list: more than %d KiB", PlistLimit>>10)
-	}
-	format, err := plist.Unmarshal(data, &dict)
-	switch {
-	case err != nil:
-		return nil, errors.New("read property list: damaged")
-	case format != plist.XMLFormat && format != plist.BinaryFormat:
-		return nil, errors.New("read property list: neither XML nor binary")
-	case dict == nil:
-		return nil, errors.New("read property list: no dictionary")
-	}
-	return dict, nil
 }
 
 func text(v any) string {

@@ -1,4 +1,7 @@
-package collectors
+// Package propertylist decodes property lists that somebody else may have
+// written: bounded, and whatever is wrong with one is an error. It opens no
+// files and knows no keys.
+package propertylist
 
 import (
 	"errors"
@@ -7,16 +10,17 @@ import (
 	"howett.net/plist"
 )
 
-// readPlistFile decodes the dictionary in a property list file, XML or binary.
-// The decoder panics on some damaged input, which is an error like any other.
-func readPlistFile(data []byte, limit int) (dict map[string]any, err error) {
+// Dict decodes the dictionary in a property list file of at most limit bytes,
+// XML or binary. The decoder panics on some damaged input, which is an error
+// like any other.
+func Dict(data []byte, limit int) (dict map[string]any, err error) {
 	defer func() {
 		if recover() != nil {
 			dict, err = nil, errors.New("read property list: damaged")
 		}
 	}()
 	if len(data) > limit {
-		return nil, fmt.Errorf("read property list: longer than %d KiB", limit>>10)
+		return nil, fmt.Errorf("read property list: more than %d KiB", limit>>10)
 	}
 	format, err := plist.Unmarshal(data, &dict)
 	switch {
